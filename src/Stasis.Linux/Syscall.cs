@@ -1,0 +1,37 @@
+namespace Stasis.Linux;
+
+/// <summary>System call numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl), by their kernel names.</summary>
+public enum Syscall
+{
+    read = 0, write = 1, open = 2, close = 3, stat = 4, fstat = 5, lstat = 6, poll = 7, lseek = 8, mmap = 9, mprotect = 10,
+    munmap = 11, brk = 12, rt_sigaction = 13, rt_sigprocmask = 14, rt_sigreturn = 15, ioctl = 16, pread64 = 17,
+    pwrite64 = 18, readv = 19, writev = 20, access = 21, pipe = 22, select = 23, sched_yield = 24, mremap = 25, msync = 26,
+    mincore = 27, madvise = 28, shmget = 29, shmat = 30, shmctl = 31, dup = 32, dup2 = 33, pause = 34, nanosleep = 35, getitimer = 36, setitimer = 38,
+    getpid = 39, socket = 41, connect = 42, accept = 43, sendto = 44, recvfrom = 45, sendmsg = 46, recvmsg = 47,
+    shutdown = 48, bind = 49, listen = 50, getsockname = 51, getpeername = 52, socketpair = 53, setsockopt = 54,
+    getsockopt = 55, clone = 56, fork = 57, vfork = 58, execve = 59, exit = 60, wait4 = 61, kill = 62, semget = 64, semop = 65, semctl = 66,
+    shmdt = 67, msgget = 68, msgsnd = 69, msgrcv = 70, msgctl = 71,
+    fcntl = 72, flock = 73, fsync = 74, ftruncate = 77, chdir = 80, fchdir = 81, rename = 82, mkdir = 83, rmdir = 84,
+    link = 86, unlink = 87, readlink = 89, fchmod = 91, fchown = 93, umask = 95, ptrace = 101, getuid = 102, geteuid = 107, getegid = 108,
+    setpgid = 109, setsid = 112, setgroups = 116, setresuid = 117, setresgid = 119, setfsuid = 122, setfsgid = 123,
+    capget = 125, capset = 126, rt_sigpending = 127, rt_sigtimedwait = 128, rt_sigqueueinfo = 129, sigaltstack = 131,
+    mknod = 133, statfs = 137, set_tid_address = 218, personality = 135, setpriority = 141, sched_setparam = 142, sched_setscheduler = 144, mlock = 149, mlockall = 151,
+    munlock = 150, prctl = 157, arch_prctl = 158, chroot = 161, mount = 165, umount2 = 166, gettid = 186, tkill = 200,
+    futex = 202, sched_setaffinity = 203, sched_getaffinity = 204, epoll_create = 213, restart_syscall = 219,
+    semtimedop = 220, timer_create = 222, timer_settime = 223, timer_gettime = 224, timer_getoverrun = 225,
+    timer_delete = 226, clock_settime = 227, clock_gettime = 228, clock_nanosleep = 230, exit_group = 231,
+    epoll_wait = 232, epoll_ctl = 233, tgkill = 234, waitid = 247, request_key = 249, modify_ldt = 154, keyctl = 250, ioprio_set = 251, ioprio_get = 252, set_mempolicy = 238, mbind = 237, get_mempolicy = 239,
+    mq_open = 240, mq_unlink = 241, mq_timedsend = 242, mq_timedreceive = 243, mq_notify = 244, mq_getsetattr = 245,
+    inotify_init = 253, inotify_add_watch = 254, inotify_rm_watch = 255, openat = 257, mkdirat = 258, mknodat = 259, newfstatat = 262, unlinkat = 263, renameat = 264,
+    linkat = 265, symlinkat = 266, readlinkat = 267, fchownat = 260, fchmodat = 268, pselect6 = 270, ppoll = 271, unshare = 272, set_robust_list = 273,
+    get_robust_list = 274, splice = 275, tee = 276, sync_file_range = 277, vmsplice = 278, epoll_pwait = 281, signalfd = 282,
+    timerfd_create = 283, eventfd = 284, fallocate = 285, timerfd_settime = 286, timerfd_gettime = 287, accept4 = 288,
+    signalfd4 = 289, eventfd2 = 290, epoll_create1 = 291, dup3 = 292, pipe2 = 293, inotify_init1 = 294, preadv = 295, pwritev = 296,
+    rt_tgsigqueueinfo = 297, prlimit64 = 302, name_to_handle_at = 303, open_by_handle_at = 304, setns = 308,
+    process_vm_readv = 310, process_vm_writev = 311, kcmp = 312, sched_setattr = 314, sched_getattr = 315,
+    renameat2 = 316, seccomp = 317, getrandom = 318, memfd_create = 319, bpf = 321, userfaultfd = 323, membarrier = 324, execveat = 322,
+    mlock2 = 325, copy_file_range = 326, preadv2 = 327, pkey_mprotect = 329, pkey_alloc = 330, statx = 332, rseq = 334,
+    io_setup = 206, io_destroy = 207, io_getevents = 208, io_submit = 209, io_pgetevents = 333, fanotify_init = 300, fanotify_mark = 301,
+    pidfd_send_signal = 424, io_uring_setup = 425, io_uring_enter = 426, io_uring_register = 427, fsopen = 430, fsconfig = 431, fsmount = 432, clone3 = 435, close_range = 436, pidfd_open = 434, pidfd_getfd = 438,
+    epoll_pwait2 = 441, mseal = 462,
+}

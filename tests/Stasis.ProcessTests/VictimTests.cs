@@ -1,0 +1,102 @@
+namespace Stasis.ProcessTests;
+
+/// <summary>The victims of tests/victims, by whether they are carried or refused, as their sources say.</summary>
+internal static class Victims
+{
+    public static IEnumerable<string> Carried => All.Where(victim => !Says(victim, "refused") && !Says(victim, "scale") && !Says(victim, "terminal") && !Says(victim, "driven"));
+
+    public static IEnumerable<string> Refused => All.Where(victim => Says(victim, "refused"));
+
+    public static IEnumerable<string> Large => All.Where(victim => Says(victim, "scale"));
+
+    private static IEnumerable<string> All =>
+        Directory.GetFiles(Path.Combine(Cage.Home, "tests/victims"), "*.c").Select(Name).Order(StringComparer.Ordinal);
+
+    private static string Name(string path) => Path.GetFileNameWithoutExtension(path);
+
+    private static bool Says(string victim, string what) =>
+        File.ReadLines(Path.Combine(Cage.Home, "tests/victims", victim + ".c"))
+            .Any(line => line.StartsWith($"// {what}: ", StringComparison.Ordinal));
+}
+
+// One class for each mode: xunit runs classes side by side, at most two at a time, and the cases of a class in turn.
+
+/// <summary>Without a checkpoint every victim passes its own check, so what fails elsewhere is not the victim's doing.</summary>
+public sealed class VictimAlone
+{
+    public static TheoryData<string> All => [.. Victims.Carried, .. Victims.Refused];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void Passes(string victim) => Cage.Drive(victim, "alone");
+}
+
+/// <summary>Checkpoint, which kills; restart; the victim checks itself, and /proc tells the same as before.</summary>
+public sealed class VictimKilled
+{
+    public static TheoryData<string> All => [.. Victims.Carried];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void ComesBack(string victim) => Cage.Drive(victim, "kill");
+}
+
+/// <summary>Checkpoint and leave running: the original notices nothing, and the image restarts after its end.</summary>
+public sealed class VictimLeftRunning
+{
+    public static TheoryData<string> All => [.. Victims.Carried];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void GoesOnAndComesBack(string victim) => Cage.Drive(victim, "leave");
+}
+
+/// <summary>What was restarted is checkpointed and restarted again; nothing of ours is left in it, by /proc.</summary>
+public sealed class VictimGenerations
+{
+    public static TheoryData<string> All => [.. Victims.Carried];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void ComesBackThreeTimes(string victim) => Cage.Drive(victim, "generations 3");
+
+    [Theory]
+    [InlineData("threads_tls")]
+    [InlineData("tree_sessions")]
+    public void ComesBackTenTimes(string victim) => Cage.Drive(victim, "generations 10");
+}
+
+/// <summary>What is not carried is refused by name before anything is touched.</summary>
+public sealed class VictimRefused
+{
+    public static TheoryData<string> All => [.. Victims.Refused];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void IsNamedAndUnharmed(string victim) => Cage.Drive(victim, "refused");
+}
+
+/// <summary>A thousand of this, ten thousand of that: carried as well, within a fixed amount of memory of our own.</summary>
+public sealed class VictimLarge
+{
+    public static TheoryData<string> All => [.. Victims.Large];
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void ComesBack(string victim) => Cage.Drive(victim, "kill");
+}
+
+/// <summary>Trees of any shape, by chance: sessions, groups, dead parents and leaders, zombies, subreapers.</summary>
+public sealed class VictimTrees
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(6)]
+    [InlineData(7)]
+    [InlineData(8)]
+    public void ComesBack(int seed) => Cage.Drive("tree_random", "generations 2", $"VICTIM_SEED={seed}");
+}

@@ -1,0 +1,33 @@
+// The main thread has ended while others go on: its id stays taken, the process lives.
+#include "victim.h"
+
+static __thread int number_here;
+
+static void *run(void *argument)
+{
+    number_here = (int)(long)argument;
+    nap_ms(20);
+    if (number_here == 1) {
+        ready();
+        wait_verify();
+        expect_equal(number_here, 1);
+        expect(syscall(SYS_gettid) != getpid());
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/task/%d/stat", getpid(), getpid());
+        char *text = read_all(path, NULL);
+        expect_equal(strrchr(text, ')')[2], 'Z');
+        ok();
+    }
+    for (;;)
+        nap_ms(10);
+    return NULL;
+}
+
+int main(void)
+{
+    for (long i = 1; i <= 2; i++) {
+        pthread_t thread;
+        must_zero(pthread_create(&thread, NULL, run, (void *)i));
+    }
+    syscall(SYS_exit, 0);
+}
