@@ -6,11 +6,11 @@
 #   tests/chaos.sh [--kills 100] [--for 1h]
 set -u
 tests=$(cd "$(dirname "$0")" && pwd)
-if [ "${STASIS_CAGE-}" != yes ]; then
+if [ "${1-}" = --inside ]; then
+  shift
+else
   directory=$(mktemp -d /tmp/stasis-chaos.XXXXXX)
-  cd "$directory" || exit 1
-  export STASIS=${STASIS:-$(dirname "$tests")/out/stasis}
-  STASIS_CAGE=yes unshare --pid --mount --fork --mount-proc --kill-child bash "$tests/chaos.sh" "$@"
+  "$tests/cage" "$directory" bash /tmp/checkout/tests/chaos.sh --inside "$@"
   code=$?
   if [ $code -eq 0 ]; then rm -rf "$directory"; else echo "files: $directory"; fi
   exit $code

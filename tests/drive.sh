@@ -4,15 +4,16 @@
 #   tests/drive.sh VICTIM MODE [DIRECTORY]
 #
 #   alone          no checkpoint: the victim must pass its own check
+#   short          checkpoint --leave-running; checkpoint, which kills it; restart; check: the gate's mode
 #   kill           checkpoint, which kills it; restart; check
 #   leave          checkpoint --leave-running; the original checks itself and ends; restart of the image; check
 #   generations N  checkpoint and restart N times over; /proc must tell the same each time; check
 #   refused        check and checkpoint refuse with exit code 69 and name the reason; the victim then checks itself
 #
 # What a victim needs is told in comments of its source: "// checkpoint: OPTIONS", "// restart: OPTIONS" (only used in
-# mode leave), "// refused: TEXT", "// snapshot: no REASON", "// scale: WHAT", "// network: own" (a network namespace with a loopback that is up), "// driven: by WHOM" (not by this),
-# "// huge pages: N" (as many of 2 MiB more than else may be had while the scenario lasts). Everything happens in a pid and mount namespace of its own,
-# so that no id is taken at a restart and nothing outlives the scenario.
+# mode leave), "// refused: TEXT", "// snapshot: no REASON", "// once: REASON" (no more than one checkpoint), "// scale: WHAT", "// driven: by WHOM" (not by this),
+# "// huge pages: N" (as many of 2 MiB more than else may be had while the scenario lasts), "// tier: long REASON". Everything
+# happens in a cage (tests/cage), so that no id is taken at a restart and nothing outlives the scenario.
 set -u
 tests=$(cd "$(dirname "$0")" && pwd)
 home=$(dirname "$tests")
@@ -22,25 +23,20 @@ tools=${STASIS_TOOLS:-$home/out/tools}
 # The most memory that stasis may take for itself, in KiB.
 most_memory=204800
 
-if [ "${STASIS_CAGE-}" != yes ]; then
-  [ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+if [ "${1-}" = --inside ]; then
+  shift
+else
+  [ $# -ge 2 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 64; }
   # "generations 10" is one mode of two words.
   if [ "$2" = generations ]; then mode="generations ${3:-3}"; directory=${4-}; else mode=$2; directory=${3-}; fi
   [ -n "$directory" ] || directory=$(mktemp -d "/tmp/stasis-$1.XXXXXX")
-  STASIS_CAGE=yes exec unshare --pid --mount --ipc --fork --mount-proc --kill-child bash "$0" "$1" "$mode" "$directory"
+  "$tests/cage" "$directory" bash /tmp/checkout/tests/drive.sh --inside "$1" "$mode" || { echo "files: $directory"; exit 1; }
+  rm -rf "$directory"
+  exit
 fi
 
-# "// network: own": sockets and packet filters are nobody's business outside.
-if [ -z "${STASIS_NETWORK-}" ] && grep -q '^// network: own' "$tests/victims/$1.c"; then
-  STASIS_NETWORK=own exec unshare --net bash -c 'ip link set lo up; exec bash "$0" "$@"' "$0" "$@"
-fi
-
-# The numbers of terminals are a victim's alone, whatever other tests have open. (Where the kernel does not let us, they are shared.)
-mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts /dev/pts 2>/dev/null && mount --bind /dev/pts/ptmx /dev/ptmx 2>/dev/null
-
-victim=$1 directory=$3
+victim=$1 directory=$PWD
 read -r mode count <<<"$2"
-mkdir -p "$directory" && cd "$directory" || exit 1
 log=$directory/log
 exec 3>>"$log"
 # A pause without a child process: reading from a pipe that nobody writes to.
@@ -49,8 +45,7 @@ nap() { read -rt "$1" -u 4; true; }
 
 note() { printf '%s\n' "$*" >&3; }
 failed() {
-  printf 'FAILED %s %s: %s\n  files:  %s\n  repeat: tests/drive.sh %s %s\n' \
-    "$victim" "$mode" "$*" "$directory" "$victim" "$mode${count:+ $count}"
+  printf 'FAILED %s %s: %s\n  repeat: tests/drive.sh %s %s\n' "$victim" "$mode" "$*" "$victim" "$mode${count:+ $count}"
   [ -s "$directory/errors" ] && sed 's/^/  stasis: /' "$directory/errors" | head -20
   [ -s "$directory/errors" ] || [ ! -s "$directory/output" ] || sed 's/^/  stasis: /' "$directory/output" | tail -n 10
   [ -s "$directory/cwd/out.txt" ] && sed 's/^/  victim: /' "$directory/cwd/out.txt" | head -5
@@ -115,8 +110,8 @@ start() {
   disown 2>/dev/null
   await_file cwd/ready 60 || failed "not ready within 60 s: $(cat cwd/result 2>/dev/null)"
   if [ -e cwd/skip ]; then
-    echo "ok $victim $mode (nothing to test: $(cat cwd/skip))"
-    exit 0
+    echo "skipped: $(cat cwd/skip)"
+    exit 75
   fi
 }
 
@@ -162,9 +157,15 @@ case $mode in
     start
     verify "the victim alone"
     ;;
-  kill)
+  kill | short)
     start
     snapshot before
+    if [ $mode = short ] && [ -z "$(option once)" ]; then
+      tool checkpoint "$pid" -o "$directory/image" --leave-running $(option checkpoint) || failed "checkpoint --leave-running ended with $code"
+      snapshot left
+      compare before left "after a checkpoint with --leave-running"
+      rm -rf image
+    fi
     tool checkpoint "$pid" -o "$directory/image" $(option checkpoint) || failed "checkpoint ended with $code"
     await_empty 30 || failed "after the checkpoint there still is: $(echo /proc/[0-9]*)"
     restart "$directory/image"

@@ -1,11 +1,11 @@
-# Functions for scripts that run in a cage (see Cage.Script). The working directory is the scenario's own; $STASIS is the
+# Functions for scripts that run in a cage (see Cage.Script). The working directory is the scenario's own; $stasis is the
 # binary under test. A script ends with the first `failed`.
 set -u
 here=$(pwd)
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 victims=${STASIS_VICTIMS:-$(dirname "$tests")/out/victims}
 tools=${STASIS_TOOLS:-$(dirname "$tests")/out/tools}
-stasis=$STASIS
+stasis=${STASIS:-$(dirname "$tests")/out/stasis}
 
 # What the shell of a person or a test runner leaves open is nobody's business in here.
 for fd in /proc/$$/fd/*; do
@@ -15,6 +15,14 @@ for fd in /proc/$$/fd/*; do
 done
 
 failed() { echo "FAILED: $*"; sed 's/^/  stasis: /' errors 2>/dev/null | head; exit 1; }
+
+# What can't be tested here is no failure, but it is said: the runner counts it as skipped, with this reason.
+skip() { echo "skipped: $*"; exit 75; }
+
+needs() { # COMMAND...
+  local one
+  for one; do command -v "$one" >/dev/null || skip "$one is not installed"; done
+}
 
 # tool ARGUMENTS...: runs stasis; $code, and the files output and errors.
 tool() {
@@ -51,6 +59,16 @@ await_end() { # PID SECONDS
   done
 }
 
+# await_restarted PID NAME: the victim runs again, and no tool has hold of it.
+await_restarted() {
+  local tries=1500
+  until [ "$(readlink "/proc/$1/exe")" = "$victims/$2" ] && grep -q '^TracerPid:[[:space:]]0$' "/proc/$1/status"; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || failed "$2 does not run again after 30 s"
+    sleep 0.02
+  done 2>/dev/null
+}
+
 # expect_processes N: no more than that are left; init may be slow to reap.
 expect_processes() {
   local tries=1000 all
@@ -67,6 +85,7 @@ start_victim() { # NAME: in ./cwd, its pid in $pid
   (cd cwd && exec setsid "$victims/$1" </dev/null >>out.txt 2>&1) &
   pid=$!
   await_file cwd/ready 30 || failed "$1 is not ready within 30 s"
+  [ ! -e cwd/skip ] || skip "$(cat cwd/skip)"
 }
 
 verify_victim() {

@@ -1,4 +1,5 @@
 using Stasis.Linux;
+using Stasis.Linux.Proc;
 
 namespace Stasis.Remote;
 
@@ -19,6 +20,8 @@ public sealed class Tracee(int tid, int tgid) : HeldTask(tid, tgid)
 {
     /// <summary>A stop that takes longer than this means a task in uninterruptible sleep.</summary>
     public static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(20);
+
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(100);
 
     private readonly int _tracerThread = Environment.CurrentManagedThreadId;
 
@@ -125,7 +128,14 @@ public sealed class Tracee(int tid, int tgid) : HeldTask(tid, tgid)
     public WaitStatus WaitForStop()
     {
         AssertTracer();
-        (SysResult result, WaitStatus? status) = Wait.For(Tid, StopPatience);
+        (SysResult result, WaitStatus? status) = Wait.For(Tid, s_look);
+        long deadline = Environment.TickCount64 + (long)StopPatience.TotalMilliseconds;
+        while (result.Errno == Errno.ETIMEDOUT && Environment.TickCount64 < deadline)
+        {
+            // The end of a leader is told only after the ends of its threads are taken, which are tracees of ours as well (ptrace(2), "Death under ptrace").
+            if (ProcStat.ReadTask(Tgid, Tid) is not { State: not ('Z' or 'X') }) throw new TargetGone(Tid);
+            (result, status) = Wait.For(Tid, s_look);
+        }
         if (result.Errno == Errno.ECHILD) throw new TargetGone(Tid);
         if (result.Errno == Errno.ETIMEDOUT)
             throw new TargetUnruly($"{Whose} can't be stopped: it has been inside a system call that can't be interrupted for {StopPatience.TotalSeconds:0} s; try again when its I/O is done");

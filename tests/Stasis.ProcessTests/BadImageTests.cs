@@ -8,7 +8,7 @@ public sealed class BadImageTests
         start_victim threads_tls
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         rm cwd/ready
         """;
 
@@ -17,7 +17,7 @@ public sealed class BadImageTests
         expect_code 65
         [ $(wc -l <errors) -le 3 ] || failed "it says more than a sentence"
         # What was killed may still be waiting for the cage's init to hear of it.
-        await_end $pid 2 || failed "something was started"
+        await_end $pid 30 || failed "something was started"
         expect_processes 1
         """;
 
@@ -87,7 +87,7 @@ public sealed class BadImageTests
             {{After}}
           done
         done
-        """, limitSeconds: 120);
+        """);
 
     [Theory]
     [InlineData("{}")]
@@ -101,13 +101,14 @@ public sealed class BadImageTests
     public void A_manifest_nested_a_million_deep() =>
         Spoil("deep", "python3 -c 'print(\"[\" * 1000000)' >image/manifest.json");
 
+    [Trait("tier", "long")]
     [Fact]
     public void A_manifest_of_a_gigabyte() =>
         Spoil("huge", "truncate -s 1G image/manifest.json");
 
     [Fact]
     public void A_fifo_in_place_of_a_file() =>
-        Spoil("fifo", "rm image/manifest.json; mkfifo image/manifest.json; STASIS_LIMIT=10");
+        Spoil("fifo", "rm image/manifest.json; mkfifo image/manifest.json; STASIS_LIMIT=60");
 
     [Fact]
     public void A_link_out_of_the_image() => Cage.Script("link", $$"""
@@ -115,7 +116,7 @@ public sealed class BadImageTests
         cp image/manifest.json outside.json
         rm image/manifest.json
         ln -s /dev/zero image/manifest.json
-        STASIS_LIMIT=10
+        STASIS_LIMIT=60
         {{After}}
         """);
 }

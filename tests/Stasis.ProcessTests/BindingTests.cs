@@ -18,7 +18,7 @@ public sealed class BindingTests
         expect_says 'Not as it was: external .*descriptor 50'
         tool show --losses image
         expect_says 'Not as it was: external .*descriptor 50'
-        await_end $pid 5
+        await_end $pid 30
         echo bound >stand-in
         for option in "" "--bind fd:$pid/49=stand-in" "--bind fd:nobody/50=stand-in" "--bind fd:$pid/50=nowhere" "--bind fd:$pid/50=fd:9"; do
           tool restart image --detach $option
@@ -34,7 +34,7 @@ public sealed class BindingTests
         start_victim external
         tool checkpoint $pid -o image --external $pid/50
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         echo bound >stand-in
         exec 7<stand-in
         tool restart image --detach --bind fd:$pid/50=fd:7
@@ -48,7 +48,7 @@ public sealed class BindingTests
         start_victim external
         tool checkpoint $pid -o image --external $pid/50
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         mv cwd moved
         echo bound >stand-in
         tool restart image --detach --bind fd:$pid/50=$here/stand-in
@@ -88,7 +88,7 @@ public sealed class BindingTests
         tool checkpoint $pid -o image --hook ./hook --json
         expect_code 0
         jq -e .pid output >/dev/null || failed "the output is no JSON document any more: $(cat output)"
-        await_end $pid 5
+        await_end $pid 30
         tool restart image --detach --hook ./hook
         expect_code 0
         verify_victim
@@ -121,7 +121,7 @@ public sealed class BindingTests
         tool checkpoint $pid -o image --hook $here/hook
         expect_code 70
         expect_says 'at point done; the checkpoint itself is complete'
-        await_end $pid 5
+        await_end $pid 30
         tool restart image --detach --hook $here/hook
         expect_code 70
         expect_says 'at point running; the restarted program runs all the same'
@@ -135,7 +135,7 @@ public sealed class BindingTests
         start_victim threads_tls
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         printf '#!/bin/sh\n[ "$1" != {{point}} ] || kill -9 $$\n' >hook; chmod +x hook
         tool restart image --detach --hook $here/hook
         expect_code 70

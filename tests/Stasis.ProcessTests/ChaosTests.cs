@@ -2,15 +2,21 @@ namespace Stasis.ProcessTests;
 
 public sealed class ChaosTests
 {
-    /// <summary>The short form; `./run chaos --for 1h` is the long one.</summary>
+    /// <summary>`./run chaos --for 1h` is longer than both.</summary>
     [Fact]
     public void A_killed_checkpoint_leaves_its_target_alive_and_right() =>
-        Cage.Script("chaos", $"STASIS_CAGE=yes bash {Path.Combine(Cage.Home, "tests/chaos.sh")} --kills 100", limitSeconds: 120);
+        Cage.Script("chaos", "exec bash $tests/chaos.sh --inside --kills 30");
+
+    [Trait("tier", "long")]
+    [Fact]
+    public void Five_hundred_killed_checkpoints_leave_their_target_alive_and_right() =>
+        Cage.Script("chaos-long", "exec bash $tests/chaos.sh --inside --kills 500", limitSeconds: 600);
 
     /// <summary>
     /// Of programs that a tracer of the tree holds, stopped ones notice nothing. Of those that run the tracer may hear a stop that was ours, which is no
     /// harm; but all of them live, and no call of theirs is broken off. Each checkpoint finds what the one before it, just killed, has left.
     /// </summary>
+    [Trait("tier", "long")]
     [Theory]
     [InlineData("tracer_stopped", "verify_victim")]
     [InlineData("tracer_running", "")]
@@ -34,5 +40,5 @@ public sealed class ChaosTests
         [ $killed -gt 10 ] || failed "only $killed of 40 checkpoints were killed"
         sleep 1.5
         {{afterwards}}
-        """, limitSeconds: 120);
+        """, limitSeconds: 360);
 }

@@ -14,6 +14,10 @@ public sealed class ClockTests
 
     [Theory]
     [InlineData("continue", "")]
+    public void Time_on_disk_is_none(string mode, string option) => Time_on_disk(mode, option);
+
+    [Trait("tier", "long")]
+    [Theory]
     [InlineData("continue", "--clock continue")]
     [InlineData("real", "--clock real")]
     public void Time_on_disk(string mode, string option) => Cage.Script($"clock-{mode}{option.Length}", $$"""
@@ -27,6 +31,7 @@ public sealed class ClockTests
         """);
 
     // Every stop ends epoll_wait, which starts again: with the rest of its time, or a program that is checkpointed often enough never sees its timer expire.
+    [Trait("tier", "long")]
     [Fact]
     public void Checkpoints_again_and_again_keep_no_timer_from_expiring() => Cage.Script("clock-timer", """
         printf 'import select, time\nbegan = time.monotonic()\nselect.epoll().poll(3)\nopen("took", "w").write("%%d" %% (1000 * (time.monotonic() - began)))\n' >program.py
@@ -40,11 +45,12 @@ public sealed class ClockTests
           [ "$code" -ne 0 ] || count=$((count + 1))
           rm -rf image
         done
-        await_file took 20 || failed "the program has not ended: $(cat program.txt)"
+        await_file took 30 || failed "the program has not ended: $(cat program.txt)"
         [ $count -ge 2 ] || failed "only $count checkpoints were taken"
         [ "$(cat took)" -ge 3000 ] && [ "$(cat took)" -lt 6000 ] || failed "a wait of three seconds took $(cat took) ms over $count checkpoints"
         """);
 
+    [Trait("tier", "long")]
     [Fact]
     public void Clocks_go_on_over_generations() => Cage.Script("clock-generations", """
         start_victim clocks
@@ -61,6 +67,7 @@ public sealed class ClockTests
         verify_victim
         """);
 
+    [Trait("tier", "long")]
     [Fact]
     public void A_tree_in_a_namespace_of_its_own_keeps_its_clocks_too() => Cage.Script("clock-namespace", $$"""
         start_victim clocks
@@ -73,13 +80,14 @@ public sealed class ClockTests
         verify_victim
         """);
 
+    [Trait("tier", "long")]
     [Fact]
     public void Without_the_right_the_clocks_are_the_hosts_and_that_is_said() => Cage.Script("clock-rights", $$"""
         weak="setpriv --inh-caps=-sys_time --bounding-set=-sys_time"
         mkdir cwd
         (cd cwd && exec $weak setsid "$victims/clocks" </dev/null >out.txt 2>&1) &
         pid=$!
-        await_file cwd/ready 10 || failed not ready
+        await_file cwd/ready 30 || failed not ready
         echo real >cwd/mode
         {{Lie}}
         printf '#!/bin/sh\nexec %s %s "$@"\n' "$weak" "$stasis" >weak; chmod 755 weak

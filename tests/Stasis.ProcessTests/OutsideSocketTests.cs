@@ -17,7 +17,7 @@ public sealed class OutsideSocketTests
         tool checkpoint $pid -o image --outside-sockets close
         expect_code 0
         expect_says 'Not as it was: unix_outside'
-        await_end $pid 5
+        await_end $pid 30
         tool restart image --detach
         expect_code 0
         verify_victim
@@ -47,18 +47,18 @@ public sealed class OutsideSocketTests
           setsid python3 daemon.py "$1" "$2" </dev/null >daemon.txt 2>&1 &
           daemon=$!
           disown
-          local tries=200
+          local tries=1500
           until [ -e "$2" ]; do tries=$((tries - 1)); [ $tries -gt 0 ] || failed "no daemon: $(cat daemon.txt)"; sleep 0.02; done
         }
         heard() { # LOG WORD
-          local tries=200
+          local tries=1500
           until grep -q "$2" "$1"; do tries=$((tries - 1)); [ $tries -gt 0 ] || failed "the daemon has not heard '$2'"; sleep 0.02; done
         }
         finish() {
           echo verify >cwd/verify
           heard "$1" after
           touch cwd/heard
-          await_file cwd/result 15 || failed "no result"
+          await_file cwd/result 30 || failed "no result"
           [ "$(cat cwd/result)" = ok ] || failed "$(cat cwd/result)"
         }
         """;
@@ -72,7 +72,7 @@ public sealed class OutsideSocketTests
         heard first before
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         [ {type} = dgram ] || {"{ sleep 0.2; daemon stream second; }"}
         tool restart image --detach
         expect_code 0
@@ -86,7 +86,7 @@ public sealed class OutsideSocketTests
         heard first before
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         kill -9 $daemon
         sleep 0.1
         tool restart image --detach
@@ -105,13 +105,13 @@ public sealed class OutsideSocketTests
         setsid nscd -F </dev/null >nscd.txt 2>&1 &
         nscd=$!
         disown
-        tries=200
+        tries=1500
         until [ -S /var/run/nscd/socket ]; do tries=$((tries - 1)); [ $tries -gt 0 ] || failed "no nscd: $(cat nscd.txt)"; sleep 0.02; done
         getent passwd root >/dev/null
         start_victim nscd
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         if [ {nscd} != there ]; then
           kill -9 $nscd
           sleep 0.1
@@ -120,7 +120,7 @@ public sealed class OutsideSocketTests
         if [ {nscd} = anew ]; then
           setsid nscd -F </dev/null >nscd.txt 2>&1 &
           disown
-          tries=200
+          tries=1500
           until [ -S /var/run/nscd/socket ]; do tries=$((tries - 1)); [ $tries -gt 0 ] || failed "no nscd: $(cat nscd.txt)"; sleep 0.02; done
         fi
         tool restart image --detach

@@ -5,6 +5,7 @@ namespace Stasis.ProcessTests;
 /// <summary>Looks at the queues of live sockets change options of these for microseconds; the victim checks that none is left behind.</summary>
 public sealed class PeekGuardTests
 {
+    [Trait("tier", "long")]
     [Fact]
     public void A_tool_killed_at_any_moment_leaves_the_sockets_as_they_were() => Cage.Script("peek-guard", """
         start_victim unix_descriptors_in_flight
@@ -21,9 +22,9 @@ public sealed class PeekGuardTests
         rm -rf image*
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5
+        await_end $pid 30
         tool restart image --detach
         expect_code 0
         verify_victim
-        """, 120);
+        """, 360);
 }

@@ -11,12 +11,12 @@ public sealed class SystemVTests
     public void In_a_namespace_of_its_own_all_is_carried(string victim) => Cage.Script($"own-{victim}", $$"""
         mkdir cwd
         (cd cwd && exec $stasis run --pid-file ../pid -- $victims/{{victim}} </dev/null >out.txt 2>&1) &
-        await_file cwd/ready 10 || failed "not ready: $(cat cwd/out.txt)"
+        await_file cwd/ready 30 || failed "not ready: $(cat cwd/out.txt)"
         [ $(cat /proc/sysvipc/* | wc -l) -eq 3 ] || failed "its objects are in our namespace: $(cat /proc/sysvipc/*)"
         pid=$(cat pid)
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5 || failed "it still runs"
+        await_end $pid 30 || failed "it still runs"
         wait
         tool restart image --detach --pid-file pid
         expect_code 0
@@ -30,11 +30,11 @@ public sealed class SystemVTests
         start_victim sysv_shared_memory
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5 || failed "it still runs"
+        await_end $pid 30 || failed "it still runs"
         # The segment that was not attached outlives its program.
         $tools/segment 0x57a515 >attached &
         user=$!
-        await_file attached 5 || failed "it is gone"
+        await_file attached 30 || failed "it is gone"
         tool restart image --detach --pid-file pid
         expect_code 69
         expect_says "by process $user"
@@ -50,7 +50,7 @@ public sealed class SystemVTests
         start_victim sysv_messages
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5 || failed "it still runs"
+        await_end $pid 30 || failed "it still runs"
         ipcrm -Q 0x57a517
         other=$(ipcmk -Q | grep -o '[0-9]*$')
         tool restart image --new-pid-namespace --detach --pid-file pid
@@ -71,7 +71,7 @@ public sealed class SystemVTests
         start_victim sysv_semaphores
         tool checkpoint $pid -o image
         expect_code 0
-        await_end $pid 5 || failed "it still runs"
+        await_end $pid 30 || failed "it still runs"
         ipcrm -a
         # Pages that are not what was written: found when everything is made already.
         printf x | dd of=image/pages.bin bs=1 seek=5000 conv=notrunc status=none

@@ -5,8 +5,12 @@ public sealed class TerminalTests
 {
     [Theory]
     [InlineData("vim")]
-    [InlineData("vim_in_namespace")]
     [InlineData("less")]
+    public void A_screen_is_drawn_again_on_the_terminal_of_the_restart(string program) => Outside(program, limitSeconds: 60);
+
+    [Trait("tier", "long")]
+    [Theory]
+    [InlineData("vim_in_namespace")]
     [InlineData("python")]
     [InlineData("nested_shell")]
     [InlineData("bash_from_shell")]
@@ -14,12 +18,15 @@ public sealed class TerminalTests
     [InlineData("twice")]
     [InlineData("stopped_often")]
     [InlineData("run_stopped_often")]
-    public void A_program_goes_on_on_the_terminal_of_its_restart(string program) => Cage.Script($"terminal-{program}", $"""
+    public void A_program_goes_on_on_the_terminal_of_its_restart(string program) => Outside(program, limitSeconds: 360);
+
+    private static void Outside(string program, int limitSeconds) => Cage.Script($"terminal-{program}", $"""
+        needs vim less python3
         export PYTHONDONTWRITEBYTECODE=1
         mkdir work; cd work
         timeout -k 2 100 /usr/bin/python3 $tests/terminals/outside.py {program} $stasis >../said 2>&1
         [ "$(cat ../said)" = ok ] || failed "$(cat ../said)"
-        """, limitSeconds: 120);
+        """, limitSeconds);
 
     /// <summary>A check can't tell it from a reader that is just a little behind, so it is the checkpoint that says so.</summary>
     [Fact]
@@ -33,6 +40,7 @@ public sealed class TerminalTests
         """);
 
     /// <summary>What waits is taken and put back by a process of the tree itself, which brings that to its end without us.</summary>
+    [Trait("tier", "long")]
     [Fact]
     public void What_waits_in_terminals_is_there_whenever_the_tool_dies() => Cage.Script("terminal-killed", """
         start_victim terminal_data
@@ -48,5 +56,5 @@ public sealed class TerminalTests
         [ $killed -gt 10 ] || failed "only $killed of 60 checkpoints were killed"
         sleep 1.5
         verify_victim
-        """, limitSeconds: 120);
+        """, limitSeconds: 360);
 }

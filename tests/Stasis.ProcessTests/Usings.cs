@@ -1,1 +1,2 @@
+global using Stasis.TestRunner;
 global using Xunit;

@@ -2,13 +2,8 @@
 # killed and restarted with the same screen and the same answers. For scripts in a cage that have tests/functions.sh.
 
 desktop=$tests/desktop
-[ -n "${STASIS_NETWORK-}" ] || STASIS_NETWORK=own exec unshare --net bash "$0"
-ip link set lo up
-mount -t tmpfs none /dev/shm
 mount -t tmpfs none /run && mkdir -p /run/sshd /run/dbus
-# Only the X server's place: the scenario's own directory is below /tmp too.
-mkdir -p /tmp/.X11-unix && mount -t tmpfs none /tmp/.X11-unix
-mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts /dev/pts && mount --bind /dev/pts/ptmx /dev/ptmx
+mkdir -p /tmp/.X11-unix
 postgresql=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
 
 prepare_session() {

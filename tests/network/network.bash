@@ -1,14 +1,10 @@
 # A server in a network namespace of its own and a client in another one, joined by a cable: for scripts in a cage that have
-# tests/functions.sh. `own_network` must be the first thing that a script does.
+# tests/functions.sh.
 
 # No traces of python beside its files.
 export PYTHONDONTWRITEBYTECODE=1
 
 own_network() {
-  [ -n "${STASIS_NETWORK-}" ] || STASIS_NETWORK=own exec unshare --net bash "$0"
-  ip link set lo up
-  # A database that was killed leaves its shared memory there.
-  mount -t tmpfs none /dev/shm
   mkdir -p netns && mount -t tmpfs none /run && mkdir /run/netns || failed "no place for a second network namespace"
   ip netns add outside
   ip link add here type veth peer name there netns outside
@@ -21,12 +17,10 @@ own_network() {
   ip -n outside link set lo up
 }
 
-# Two hosts, first and second, and a third with clients, as network namespaces at a bridge; the first has the server's address. This, too, must be the
-# first thing that a script does.
+# Two hosts, first and second, and a third with clients, as network namespaces at a bridge; the first has the server's address.
 three_hosts() {
-  [ -n "${STASIS_NETWORK-}" ] || STASIS_NETWORK=own exec unshare --net bash "$0"
   mkdir -p netns && mount -t tmpfs none /run && mkdir /run/netns || failed "no place for other network namespaces"
-  ip link add bridge type bridge && ip link set bridge up || skipped "this kernel has no bridges"
+  ip link add bridge type bridge && ip link set bridge up || skip "this kernel has no bridges"
   local host
   for host in first second client; do
     ip netns add $host
@@ -74,14 +68,6 @@ start_server() {
   setsid "$@" </dev/null >server.txt 2>&1 &
   server=$!
   disown
-}
-
-# A script that can't do its work here says so, and ends with $STASIS_SKIPPED: in a test that is no failure.
-skipped() { echo "SKIPPED: $*"; exit "${STASIS_SKIPPED:-0}"; }
-
-needs() { # COMMAND...
-  local one
-  for one; do command -v "$one" >/dev/null || skipped "there is no $one"; done
 }
 
 # built SOURCE COMMAND...: a server built by the command in a directory of its own under out/, once for each state of the source;

@@ -9,7 +9,6 @@
 set -u
 network=$(cd "$(dirname "$0")" && pwd)
 tests=$(dirname "$network")
-export STASIS=${STASIS:-$(dirname "$tests")/out/stasis} LC_ALL=C
 all=(nginx redis redis6 memcached postgresql sshd node kestrel go)
 names=() checkpoints=1000 cycles=200
 while [ $# -gt 0 ]; do
@@ -25,16 +24,17 @@ done
 
 passed=0 failed=0 skipped=0
 for name in "${names[@]}"; do
-  directory=$(mktemp -d "${TMPDIR:-/tmp}/stasis-server-$name.XXXXXX")
-  printf '. %q\n. %q\n. %q\n' "$tests/functions.sh" "$network/network.bash" "$network/$name.bash" >"$directory/script"
-  command=(env STASIS_SKIPPED=77 STASIS_CHECKPOINTS="$checkpoints" STASIS_CYCLES="$cycles" unshare --pid --mount --ipc --fork --mount-proc --kill-child bash "$directory/script")
+  directory=$(mktemp -d "/tmp/stasis-server-$name.XXXXXX")
+  mkdir "$directory/work"
+  printf '. /tmp/checkout/tests/%s\n' functions.sh network/network.bash "network/$name.bash" >"$directory/work/script"
   began=$SECONDS
-  (cd "$directory" && exec timeout -k 5 $((600 + checkpoints * 10 + cycles * 20)) "${command[@]}") </dev/null >"$directory/said" 2>&1
+  STASIS_CHECKPOINTS=$checkpoints STASIS_CYCLES=$cycles \
+    timeout -k 5 $((600 + checkpoints * 10 + cycles * 20)) "$tests/cage" "$directory" bash script >"$directory/said" 2>&1
   code=$?
   took="$checkpoints checkpoints, $cycles cycles, $((SECONDS - began)) s"
   case $code in
-    0) passed=$((passed + 1)); echo "$name: $(cat "$directory/client.txt"), 0 errors, $took"; rm -rf "$directory" ;;
-    77) skipped=$((skipped + 1)); echo "$name: $(grep SKIPPED "$directory/said")"; rm -rf "$directory" ;;
+    0) passed=$((passed + 1)); echo "$name: $(cat "$directory/work/client.txt"), 0 errors, $took"; rm -rf "$directory" ;;
+    75) skipped=$((skipped + 1)); echo "$name: $(grep '^skipped: ' "$directory/said")"; rm -rf "$directory" ;;
     *)
       failed=$((failed + 1))
       echo "$name: FAILED after $((SECONDS - began)) s (exit code $code)"

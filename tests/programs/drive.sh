@@ -10,7 +10,7 @@
 #         leave   checkpoint --leave-running; the original ends and is checked; its files are put back as they were;
 #                 restart --detach of the image; check again
 #         generations   checkpoint and restart, ten times over (STASIS_GENERATIONS); check
-# MOMENT  seconds after the start, and after each restart but the last, at which the checkpoint is taken
+# MOMENT  seconds after the start, and after each restart but the last, at which the checkpoint is taken; or, as 40%, this part of the uninterrupted run
 #
 # A scenario defines `prepare` (makes inputs in the current directory, once), `start` (executes the program; its standard
 # output and error already go to stdout.txt and stderr.txt there, its input is /dev/null) and `check` (succeeds if the
@@ -18,11 +18,11 @@
 # of what `prepare` made. `needs` names the commands without which the scenario is skipped,
 # `untouched` the inputs that the program only reads.
 #
-# Everything happens in a cage (its own pid and mount namespaces) which dies as a whole. The last line is
-# `ok NAME MODE MOMENT`, `skip NAME MODE MOMENT: reason` or `FAIL NAME MODE MOMENT: reason`; exit 0 for the first two.
+# Everything happens in a cage (tests/cage) which dies as a whole. The last line is
+# `ok NAME MODE MOMENT`, `skip NAME MODE MOMENT: reason` or `FAIL NAME MODE MOMENT: reason`; exit 0, 75 or 1.
 # Files are kept only when a run failed.
 #
-# STASIS               the binary (out/stasis)          STASIS_PROGRAMS_DIR  where it works (out/programs)
+# STASIS               the binary (out/stasis)          STASIS_PROGRAMS_DIR  where it works (/tmp/stasis-programs)
 # STASIS_PROGRAMS_LIMIT  seconds a wait may take (60)
 set -u
 export LC_ALL=C
@@ -30,7 +30,7 @@ export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 stasis=${STASIS:-$root/out/stasis}
-work=${STASIS_PROGRAMS_DIR:-$root/out/programs}
+work=${STASIS_PROGRAMS_DIR:-/tmp/stasis-programs}
 limit=${STASIS_PROGRAMS_LIMIT:-60}
 
 ended_before=75 # how the cage says that there was nothing left to checkpoint at the moment
@@ -58,27 +58,30 @@ main() {
     mkdir -p "$work/$name"
     ensure_reference
     [[ $mode == reference ]] && verdict ok
+    [[ $moment != *% ]] || moment=$(awk -v s="$(<"$work/$name/seconds")" -v p="${moment%\%}" 'BEGIN { printf "%.2f", s * p / 100 }')
 
     local status
     for _ in {1..4}; do
         directory=$work/$name/$mode-$moment
-        rm -rf "$directory" "$directory".*
-        cp -a "$work/$name/inputs" "$directory"
-        (in_cage inside "$name" "$mode" "$moment" "$directory") >"$directory.log" 2>&1
+        rm -rf "$directory" "$directory.log"
+        mkdir "$directory"
+        cp -a "$work/$name/inputs" "$directory/work"
+        cp -a "$work/$name/reference" "$directory/reference"
+        in_cage "$directory" inside "$name" "$mode" "$moment" >"$directory.log" 2>&1
         status=$?
         if [[ $status -eq 0 ]]; then
-            rm -rf "$directory" "$directory".*
+            rm -rf "$directory" "$directory.log"
             verdict ok
         fi
         [[ $status -eq $ended_before ]] || break
         # The machine was busier when the moments were chosen.
-        rm -rf "$directory" "$directory".*
+        rm -rf "$directory" "$directory.log"
         moment=$(awk -v m="$moment" 'BEGIN { printf "%.2f", m / 2 }')
     done
     [[ $status -ne $ended_before ]] || verdict FAIL "the program ended before the moment of the checkpoint"
     echo "---- $directory.log"
     tail -n 60 "$directory.log"
-    echo "---- the files are kept in $directory*; this repeats it:"
+    echo "---- the files are kept in $directory; this repeats it:"
     echo "     STASIS=$stasis $here/drive.sh $name $mode $moment"
     local reason
     reason=$(sed -n 's/^reason: //p' "$directory.log" | tail -n 1)
@@ -88,21 +91,12 @@ main() {
 
 verdict() { # ok|skip|FAIL [REASON]
     echo "$1 $name $mode $moment${2:+: $2}"
-    [[ $1 != FAIL ]]
-    exit
+    case $1 in ok) exit 0 ;; skip) exit 75 ;; *) exit 1 ;; esac
 }
 
 # The whole cage dies with unshare, and unshare with timeout, so nothing can be left over.
-in_cage() {
-    local user=() path
-    # What whoever started us left open is not part of the program (bash keeps the script itself as 255, close-on-exec).
-    for path in /proc/self/fd/*; do
-        [[ ${path##*/} -le 2 || ${path##*/} -eq 255 ]] || eval "exec ${path##*/}>&-"
-    done
-    [[ $(id -u) -eq 0 ]] || user=(--user --map-root-user)
-    timeout --signal=KILL $((limit * 5)) \
-        unshare "${user[@]}" --pid --mount --ipc --fork --mount-proc --kill-child \
-        bash "$here/drive.sh" --in-cage "$@" </dev/null
+in_cage() { # DIRECTORY STEP NAME MODE MOMENT
+    timeout --signal=KILL $((limit * 5)) "$root/tests/cage" "$1" bash /tmp/checkout/tests/programs/drive.sh --in-cage "${@:2}"
 }
 
 # Inputs and the uninterrupted run are made once and again only when the scenario changes.
@@ -112,13 +106,15 @@ ensure_reference() {
     exec 9>"$work/$name/lock"
     flock 9
     if [[ $(cat "$work/$name/key" 2>/dev/null) != "$key" ]]; then
-        rm -rf "$work/$name/inputs" "$work/$name/reference" "$work/$name/key"
-        mkdir -p "$work/$name/inputs"
-        (in_cage prepared "$name" reference 0 "$work/$name/inputs") >"$work/$name/prepare.log" 2>&1 ||
+        rm -rf "$work/$name"/{inputs,reference,key,cage}
+        mkdir "$work/$name/cage"
+        in_cage "$work/$name/cage" prepared "$name" reference 0 >"$work/$name/prepare.log" 2>&1 ||
             { tail -n 20 "$work/$name/prepare.log"; verdict FAIL "could not make the inputs, see $work/$name/prepare.log"; }
-        cp -a "$work/$name/inputs" "$work/$name/reference"
-        (in_cage uninterrupted "$name" reference 0 "$work/$name/reference") >"$work/$name/reference.log" 2>&1 ||
+        cp -a "$work/$name/cage/work" "$work/$name/inputs"
+        in_cage "$work/$name/cage" uninterrupted "$name" reference 0 >"$work/$name/reference.log" 2>&1 ||
             { tail -n 20 "$work/$name/reference.log"; verdict FAIL "the uninterrupted run failed, see $work/$name/reference.log"; }
+        mv "$work/$name/cage/work" "$work/$name/reference"
+        rm -rf "$work/$name/cage"
         sed -n 's/^seconds: //p' "$work/$name/reference.log" >"$work/$name/seconds"
         echo "$key" >"$work/$name/key"
     fi
@@ -127,12 +123,9 @@ ensure_reference() {
 
 # ----------------------------------------------------------------------------------------------------- inside the cage
 
-in_cage_main() { # STEP NAME MODE MOMENT DIRECTORY
+in_cage_main() { # STEP NAME MODE MOMENT
     local step=$1
-    name=$2 mode=$3 moment=$4 directory=$5 script=$here/$2.sh
-    # Names of shared memory are made of process ids (Open MPI), which are the same in every cage.
-    mount -t tmpfs none /dev/shm 2>/dev/null
-    cd "$directory" || exit
+    name=$2 mode=$3 moment=$4 directory=$PWD script=$here/$2.sh
     source "$script"
     "$step"
 }

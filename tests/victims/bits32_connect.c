@@ -1,4 +1,3 @@
-// network: own
 // The same as tcp_connected_while_stopped in a program of 32 bits, which may ask for it by socketcall(2).
 #ifdef __i386__
 #include "tcp_connected_while_stopped.c"

@@ -1,3 +1,4 @@
+// tier: long it measures how long calls take
 // Waits with a time limit, one thread for each kind: none ends early, with EINTR, or never.
 #include "victim.h"
 #include <linux/futex.h>

@@ -1,3 +1,4 @@
+// tier: long it measures how long calls take
 // Waits of eight seconds that nobody but the kernel knows the rest of (nanosleep and clock_nanosleep without a place for it, poll, a futex, epoll_wait), five
 // seconds of which are over at the checkpoint: they end when they should have, on the clock that went on from there.
 #include "victim.h"

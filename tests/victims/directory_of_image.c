@@ -1,3 +1,4 @@
+// once: it holds on to the directory of the first image that it sees
 // snapshot: no a directory is opened while the checkpoint is made
 // Who watches the directory that the image is written to opens the image's own the moment it appears, under the name that it has
 // only until it is complete. The process is in vfork all the time, with moments between, so that the freeze has to wait for it.

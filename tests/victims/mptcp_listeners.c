@@ -1,4 +1,3 @@
-// network: own
 // Listeners of Multipath TCP as Go has them, over IPv4 and IPv6, with options; what one has accepted from a client of plain TCP goes on; and
 // sockets that are new or only bound.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // What netlink has told a group and nobody has read: the program hears that it has missed something, or the news itself; where there was none, nothing.
 // Later news come as ever.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // Packet sockets that share what they hear: by the queue that a packet came by, all goes to the first of them, by another mode to each in turn. One more
 // may join each group, and finds the same mode.
 #include "victim.h"

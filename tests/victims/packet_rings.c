@@ -1,4 +1,3 @@
-// network: own
 // Packet sockets with rings, one of each version, some packets read and some waiting: after the restart every packet is there once and in order,
 // those that waited and those that come. The kernel stands in the middle of each ring, and of version 3 a block is partly filled.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // Raw and packet sockets beside sockets with datagrams and errors that wait: they have heard all that when it came, and hear none of it again when it is put back.
 #include "victim.h"
 #include <arpa/inet.h>

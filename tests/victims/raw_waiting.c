@@ -1,4 +1,3 @@
-// network: own
 // Packets that wait in ping and raw sockets, IPv4 and IPv6: the answers to pings, with their senders and lifetimes, and packets of a protocol that only
 // the program knows. Each socket has its own packets, once and in order, though each of the raw ones hears what comes for the others.
 #include "victim.h"

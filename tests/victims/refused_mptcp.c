@@ -1,4 +1,3 @@
-// network: own
 // refused: one of Multipath TCP \(MPTCP\)
 // A connection of Multipath TCP, both ends of it.
 #include "victim.h"

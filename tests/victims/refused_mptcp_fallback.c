@@ -1,4 +1,3 @@
-// network: own
 // refused: begun with Multipath TCP \(MPTCP\) and went on as plain TCP
 // A client that asked for Multipath TCP and got plain TCP.
 #include "victim.h"

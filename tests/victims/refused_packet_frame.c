@@ -1,5 +1,4 @@
 // refused: within a page
-// network: own
 // A packet socket with a ring of frames of which two fit into a page: the kernel stands at a second one, which no new ring can begin with.
 #include "victim.h"
 #include <arpa/inet.h>

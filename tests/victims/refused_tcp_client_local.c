@@ -1,4 +1,3 @@
-// network: own
 // refused: the client \[fe80::5\]:[0-9]+ waits to be accepted at
 // A TCP listener with a client, not accepted yet, whose address means something on its network interface only (fe80::, RFC 4007).
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // refused: the client 127\.0\.0\.1:[0-9]+ waits to be accepted at
 // A TCP listener that shares its address (SO_REUSEPORT) with one of a process outside the tree, with clients whom neither accepts: which of both gets
 // a client that is put back nobody can say.

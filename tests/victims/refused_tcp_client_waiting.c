@@ -1,4 +1,3 @@
-// network: own
 // refused: the client 127\.0\.0\.1:[0-9]+ waits to be accepted at
 // A TCP listener with a client that its program does not accept, and that has sent something. It hears one network
 // interface only, and a client is put back by another.

@@ -1,4 +1,3 @@
-// network: own
 // refused: has begun a connection to .* handshake is not over
 // A handshake that is over for its client only: a filter of the listener's drops what comes behind the first segment.
 #include "victim.h"

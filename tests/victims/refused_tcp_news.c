@@ -1,4 +1,3 @@
-// network: own
 // refused: news of what it has sent
 // A TCP connection with a transmit timestamp in its error queue.
 #include "victim.h"

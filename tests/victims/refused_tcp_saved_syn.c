@@ -1,4 +1,3 @@
-// network: own
 // refused: TCP_SAVE_SYN
 // An accepted connection whose first segment the kernel has kept for the program.
 #include "victim.h"

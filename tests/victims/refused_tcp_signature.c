@@ -1,4 +1,3 @@
-// network: own
 // refused: signed
 // A listener whose connections must be signed (TCP MD5, RFC 2385): nobody can read its keys back.
 #include "victim.h"

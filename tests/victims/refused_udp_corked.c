@@ -1,4 +1,3 @@
-// network: own
 // refused: not sent yet
 // A UDP packet of which the program has written only the beginning, with a time to live that is this packet's own.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // refused: an error waits to be read
 // A UDP socket with a message in its error queue that no network brings: when a packet was sent.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // Four UDP sockets and four TCP listeners that each share an address, with a program that always chooses the third that came, whatever its number: it is
 // the third after the restart too, and the program still chooses.
 #include "victim.h"

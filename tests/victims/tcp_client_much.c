@@ -1,4 +1,3 @@
-// network: own
 // A client that has sent as much as goes to a listener that does not accept it: more than a connection takes at first.
 #include "victim.h"
 #include <arpa/inet.h>

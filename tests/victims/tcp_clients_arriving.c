@@ -1,4 +1,3 @@
-// network: own
 // snapshot: no, its processes are at work
 // A server that always has clients who wait to be accepted, and clients that connect again and again: none is reset, and none waits in vain.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // Three listeners that share an address (SO_REUSEPORT), with clients whom none of them has accepted. After the restart each client is accepted once, with
 // what it has sent, and hears the answer.
 #include "victim.h"

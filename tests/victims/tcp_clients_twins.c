@@ -1,4 +1,3 @@
-// network: own
 // Two clients that nobody has accepted, of the same address and port, to different addresses of ours: each comes back with what it has sent.
 #include "victim.h"
 #include <arpa/inet.h>

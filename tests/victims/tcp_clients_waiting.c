@@ -1,4 +1,3 @@
-// network: own
 // TCP listeners whose clients, of this program itself, are not accepted for long: with nothing sent, with much, closed on their side, over IPv4, IPv6 and
 // IPv4 at a listener of both; and at listeners that wait for a client's first bytes (TCP_DEFER_ACCEPT). After the restart they are accepted in their order, with every byte, and the conversations go on in both directions.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // A process that was stopped while it waited in connect(2), whose handshake came to its end meanwhile: its call, made again, succeeds.
 #include "victim.h"
 #include <linux/filter.h>

@@ -1,4 +1,3 @@
-// network: own
 // Connections that have only been asked for: by a call that has returned, and by one that still waits. And a listener with a
 // classic BPF filter, which drops all that comes until the end.
 #include "victim.h"

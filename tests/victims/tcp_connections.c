@@ -1,4 +1,3 @@
-// network: own
 // TCP connections over IPv4 and IPv6 between two processes of the tree: idle, with data waiting on both sides, and with
 // more written than the other side takes; with options. They go on as if nothing had been.
 #include "victim.h"

@@ -1,4 +1,3 @@
-// network: own
 // TCP connections that have ended in one direction or in both, before or behind data that waits.
 #include "victim.h"
 #include <netinet/in.h>

@@ -1,4 +1,3 @@
-// network: own
 // A TCP connection whose other end has said something, closed and gone away with its process.
 #include "victim.h"
 #include <netinet/in.h>

@@ -1,4 +1,3 @@
-// network: own
 // Listeners that share a port (SO_REUSEPORT), each with a connection that came by it; and sockets that are only bound, or not even that.
 #include "victim.h"
 #include <netinet/in.h>

@@ -1,4 +1,3 @@
-// network: own
 // Urgent data: a byte that waits to be read out of band, in front of, between and behind others, in line, and one that has been read.
 #include "victim.h"
 #include <netinet/in.h>

@@ -1,4 +1,3 @@
-// network: own
 // Datagrams of which the program has written only a part: by MSG_MORE and by UDP_CORK, over IPv4, IPv6 and IPv4 mapped into IPv6, short and
 // longer than the network takes at once, connected and not, in one piece and in many. After the restart they are written to their ends and arrive once, whole.
 #include "victim.h"

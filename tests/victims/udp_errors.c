@@ -1,4 +1,3 @@
-// network: own
 // Errors that wait at UDP sockets: in error queues (IP_RECVERR), with what was sent, to whom, and whose message it is; and those that the next call of
 // a connected socket returns. Over IPv4 and IPv6; one error is of another host (a message that we send ourselves, as from there).
 #include "victim.h"
