@@ -190,6 +190,15 @@ public static unsafe class KernelSight
         return seen.Length < 16 ? null : new KernelObject("task_struct", BinaryPrimitives.ReadUInt64LittleEndian(seen.AsSpan(8)));
     }
 
+    /// <summary>The number that we know the task of a struct pid by; 0 when it is in none of our pid namespace (kernel/pid.c, pid_nr_ns).</summary>
+    public static int NumberOf(KernelObject pid)
+    {
+        KernelObject us = TaskOf(Environment.ProcessId)?.Pointed("thread_pid", "pid") ?? throw new KernelRefusal("look at our own task", Errno.ESRCH);
+        ulong level = us["level"];
+        KernelObject In(KernelObject of) => new("upid", of.At("numbers") + level * (ulong)SizeOf("upid"));
+        return pid["level"] >= level && In(pid)["ns"] == In(us)["ns"] ? (int)In(pid)["nr"] : 0;
+    }
+
     /// <summary>Throws <see cref="KernelRefusal"/> where this kernel has no such member.</summary>
     internal static (int Offset, int Size, int Bit) Member(string structure, string member)
     {

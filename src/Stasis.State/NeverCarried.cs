@@ -29,5 +29,5 @@ public static class NeverCarried
     ];
 
     /// <summary>What is lost as well where the checkpoint's kernel has no BTF, or bpf(2) was not permitted.</summary>
-    public const string WithoutSight = "without BTF or bpf(2): how far any wait had come (epoll_wait then starts again whole after every checkpoint), dnotify, overruns of a timer whose signal waits, the order of SO_REUSEPORT groups, UFFD_USER_MODE_ONLY of a privileged program, a timerfd's cancellation by a set clock that nobody has read yet";
+    public const string WithoutSight = "without BTF or bpf(2): how far any wait had come (epoll_wait then starts again whole after every checkpoint), dnotify, overruns of a timer whose signal waits, the order of SO_REUSEPORT groups, UFFD_USER_MODE_ONLY of a privileged program, a timerfd's cancellation by a set clock that nobody has read yet, an empty datagram that waits behind others and was looked at before (MSG_PEEK, an earlier checkpoint)";
 }

@@ -129,9 +129,16 @@ public static unsafe partial class Cage
                 throw new InvalidOperationException($"waitpid({pid}): errno {Marshal.GetLastSystemError()}");
             if (Environment.TickCount64 > deadline)
             {
-                state = Processes.Describe(pid);
-                // unshare --kill-child: its death is the death of all in the cage; of what makes cages itself, the whole tree is known.
-                Processes.KillTree(pid);
+                try
+                {
+                    state = Processes.Describe(pid);
+                }
+                finally
+                {
+                    // unshare --kill-child: its death is the death of all in the cage; of what makes cages itself, the whole tree is known.
+                    Processes.KillTree(pid);
+                }
+
                 continue;
             }
 

@@ -15,9 +15,9 @@ internal static partial class Processes
         foreach (int pid in Tree(root).Take(60))
         {
             text.AppendLine($"  {pid} {Read(pid, "stat")}");
-            text.AppendLine($"      {Read(pid, "cmdline").Replace('\0', ' ')}");
+            text.AppendLine($"      {Read(pid, "cmdline")?.Replace('\0', ' ')}");
             text.AppendLine($"      wchan {Read(pid, "wchan")}, syscall {Read(pid, "syscall")}");
-            foreach (string line in Read(pid, "stack").Split('\n').Take(4))
+            foreach (string line in Read(pid, "stack")?.Split('\n').Take(4) ?? [])
                 text.AppendLine($"      {line}");
         }
 
@@ -39,10 +39,8 @@ internal static partial class Processes
         {
             if (!int.TryParse(Path.GetFileName(directory), out int pid))
                 continue;
-            // The name in stat(5) may have any character; behind its last bracket are the state and the parent.
-            string stat = Read(pid, "stat");
-            int name = stat.LastIndexOf(')');
-            if (name < 0)
+            // The name in stat(5) may have any character; behind its last bracket are the state and the parent. It may end while we look.
+            if (Read(pid, "stat") is not string stat || stat.LastIndexOf(')') is not (> 0 and int name))
                 continue;
             int parent = int.Parse(stat[(name + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]);
             if (!children.TryGetValue(parent, out List<int>? list))
@@ -59,7 +57,7 @@ internal static partial class Processes
         }
     }
 
-    private static string Read(int pid, string file)
+    private static string? Read(int pid, string file)
     {
         try
         {
@@ -67,7 +65,7 @@ internal static partial class Processes
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            return $"({exception.GetType().Name})";
+            return null;
         }
     }
 

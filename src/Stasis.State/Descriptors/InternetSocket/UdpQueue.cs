@@ -46,12 +46,14 @@ internal static class UdpQueue
     {
         using DescriptorHandle own = sighting.Take();
         if ((Poll.Events(own.Number) & Poll.POLLIN) == 0) return ([], []);
-        return PeekGuard.Of(sighting, context).Look(SocketSight.Inode(sighting), Walk);
+        return PeekGuard.Of(sighting, context).Look(SocketSight.Inode(sighting), socket => Walk(socket, sighting, context));
     }
 
-    // An empty datagram that has been looked at before is passed over: see the walk through a UNIX socket's messages.
-    private static (byte[], InternetDatagram[]) Walk(int socket)
+    // The first is looked at without the offset: see the walk through a UNIX socket's messages.
+    private static (byte[], InternetDatagram[]) Walk(int socket, Sighting sighting, ExamineContext context)
     {
+        int family = SocketSight.Of(sighting).Family;
+        List<(int, InternetDatagram)> hidden = HiddenMessages.Of(socket, "udp_sock", ["reader_queue", "inet.sk.sk_receive_queue"], sighting, context, packet => Empty(packet, family));
         List<InternetDatagram> datagrams = [];
         using var content = new MemoryStream();
         byte[] buffer = new byte[MaxLength];
@@ -63,6 +65,7 @@ internal static class UdpQueue
             content.Write(buffer, 0, Math.Min(length, buffer.Length));
             datagrams.Add(Record(message));
         }
+        HiddenMessages.Join(datagrams, hidden);
         return (content.ToArray(), [.. datagrams]);
     }
 
@@ -73,6 +76,17 @@ internal static class UdpQueue
     }
 
     private static InternetDatagram Record(SocketMessage message) => new() { Length = (int)message.Result.Value, Sender = message.Sender, Destination = message.Destination };
+
+    // What a look would tell of it is in its headers (net/ipv4/udp.c, udp_recvmsg; net/ipv6/udp.c, udpv6_recvmsg).
+    private static InternetDatagram Empty(KernelObject packet, int family)
+    {
+        byte[] header = new byte[40], port = new byte[2];
+        if (!KernelSight.Read(packet["head"] + packet["network_header"], header) || !KernelSight.Read(packet["head"] + packet["transport_header"], port)) throw new KernelRefusal("read of the headers of an empty UDP packet", Errno.EFAULT);
+        bool four = header[0] >> 4 == 4;
+        byte[] source = four ? header[12..16] : header[8..24];
+        if (four && family == AF_INET6) source = new IPAddress(source).MapToIPv6().GetAddressBytes();
+        return new InternetDatagram { Length = 0, Sender = InternetAddress.Of(source, BinaryPrimitives.ReadUInt16BigEndian(port)), Destination = four ? header[16..20] : header[24..40] };
+    }
 
     public static string? Damage(InternetSocketRecord record, PlanContext context)
     {
@@ -107,7 +121,7 @@ internal static class UdpQueue
         if (source.Length == 16 && new IPAddress(source) is { IsIPv4MappedToIPv6: true } mapped)
         {
             source = mapped.MapToIPv4().GetAddressBytes();
-            wanted = wanted.Length == 16 && new IPAddress(wanted) is { IsIPv4MappedToIPv6: true } to ? to.MapToIPv4().GetAddressBytes() : [];
+            if (wanted.Length == 16) wanted = new IPAddress(wanted) is { IsIPv4MappedToIPv6: true } to ? to.MapToIPv4().GetAddressBytes() : [];
         }
         // An address that this host does not have, or a group's, can't be the receiver's here.
         if (wanted.Length != source.Length || !IsOurs(wanted)) wanted = (source.Length == 4 ? IPAddress.Loopback : IPAddress.IPv6Loopback).GetAddressBytes();

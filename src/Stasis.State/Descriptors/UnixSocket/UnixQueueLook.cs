@@ -33,7 +33,7 @@ internal static class UnixQueueLook
         if (!stream && (Poll.Events(own.Number) & Poll.POLLIN) == 0) return WaitingQueue.Empty;
         if (!NeedsGuard(own.Number, sighting, state)) return PeekStream(own.Number, sighting, state);
         PeekGuard guard = PeekGuard.Of(sighting, context);
-        return guard.Look(state.Inode, socket => stream ? WalkStream(socket, sighting, state, context) : WalkMessages(socket, sighting, state, context));
+        return guard.Look(state.Inode, socket => stream ? WalkStream(socket, sighting, state, context) : WalkMessages(socket, sighting, context));
     }
 
     // A stream shows all of its bytes at once, unless something else comes with them.
@@ -108,25 +108,24 @@ internal static class UnixQueueLook
         return [.. sightings];
     }
 
-    // An empty message is passed over when it has been looked at before (net/core/datagram.c, skb->peeked). So the first one is
-    // looked at without the offset, which finds it in any case, and marks it: the walk then begins behind it. An empty message
-    // further back that an earlier checkpoint has seen can't be found again.
-    private static WaitingQueue WalkMessages(int socket, Sighting sighting, UnixSocketState state, ExamineContext context)
+    // An empty message is passed over when it has been looked at before. So the first one is looked at without the offset, which
+    // finds it in any case, and marks it: the walk then begins behind it.
+    private static WaitingQueue WalkMessages(int socket, Sighting sighting, ExamineContext context)
     {
         const int CommonLength = 256 * 1024;
+        List<(int, WaitingMessage)> hidden = HiddenMessages.Of(socket, "unix_sock", ["sk.sk_receive_queue"], sighting, context, message => Empty(message, sighting));
         List<WaitingMessage> messages = [];
         using var content = new MemoryStream();
         byte[] buffer = new byte[CommonLength];
         SocketMessage first = PeekAt(socket, -1, []);
-        if (first.Result.Raw == 0 && (state.Shutdown & 1) == 0) messages.Add(Message(first, sighting, context));
+        if (first.Result.Raw == 0 && !IsEnd(first)) messages.Add(Message(first, sighting, context));
         else foreach (DescriptorHandle descriptor in first.Descriptors) descriptor.Dispose();
         while (true)
         {
             SocketMessage message = PeekAt(socket, (int)content.Length, buffer);
             if (message.Result.Errno == Errno.EAGAIN) break;
             int length = checked((int)message.Result.OrThrow("recvmsg(MSG_PEEK)"));
-            // A sequenced-packet socket that is shut down for receiving says end of file as an empty message, without end.
-            if (length == 0 && (state.Shutdown & 1) != 0) break;
+            if (IsEnd(message)) break;
             if (length > buffer.Length)
             {
                 foreach (DescriptorHandle descriptor in message.Descriptors) descriptor.Dispose();
@@ -136,7 +135,24 @@ internal static class UnixQueueLook
             content.Write(buffer, 0, length);
             messages.Add(Message(message, sighting, context));
         }
+        HiddenMessages.Join(messages, hidden);
         return new WaitingQueue(content.ToArray(), [.. messages]);
+    }
+
+    // A sequenced-packet socket that is shut down for receiving says end of file as an empty message, without end. A real one comes
+    // with credentials, which the guard has asked for, if only nobody's.
+    private static bool IsEnd(SocketMessage message) => message.Result.Raw == 0 && message.Credentials is null;
+
+    // What a look would tell of it, but for its descriptors, lies beside it (net/unix/af_unix.c, unix_scm_to_skb, unix_copy_addr). Who may load bpf
+    // programs is in the first user namespace, where user ids are the kernel's.
+    private static WaitingMessage Empty(KernelObject message, Sighting sighting)
+    {
+        var told = new KernelObject("unix_skb_parms", message.At("cb"));
+        if (told["fp"] != 0 || message.Pointed("sk", "unix_sock") is not { } sender)
+            throw new CaptureRefused(sighting, "an empty message with descriptors, or of an unknown sender, waits behind others and has been looked at before (MSG_PEEK, an earlier checkpoint), so that it can't be looked at again", "checkpoint when the program has read it");
+        byte[] address = sender.Pointed("addr", "unix_address") is { } named ? named.Read("name", (int)Math.Min(named["len"], UnixNames.MaxLength + 2)) : [];
+        SocketCredentials? credentials = told.Pointed("pid", "pid") is { } pid ? new SocketCredentials(KernelSight.NumberOf(pid), (uint)told["uid"], (uint)told["gid"]) : null;
+        return new WaitingMessage(0, UnixNames.FromAddress(address), [], Real(credentials));
     }
 
     private static WaitingMessage Message(SocketMessage message, Sighting sighting, ExamineContext context) =>

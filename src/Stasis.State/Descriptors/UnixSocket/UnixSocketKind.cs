@@ -40,7 +40,7 @@ public sealed class UnixSocketKind : DescriptorKind
 
     private static void ExamineQueue(Sighting sighting, UnixSocketState state, ExamineContext context)
     {
-        if (state.State == TCP_LISTEN || state.ReceiveQueue == 0) return;
+        if (state.State == TCP_LISTEN || state.Type == SOCK_STREAM && state.ReceiveQueue == 0) return; // of datagrams it tells the length of the first, which may be empty
         using DescriptorHandle? own = TryTake(sighting);
         if (own is null) return;
         if (!context.Frozen) return;
