@@ -164,7 +164,9 @@ internal sealed class Freezer(IReadOnlySet<int> eventWaits) : IDisposable
     {
         if (sight.Seized)
         {
-            if (sight.StopsSoon) return HaltedBy.Nobody; // its tracer has asked for a stop itself
+            // Its tracer has asked for a stop itself, as for the first one of each new child (PTRACE_O_TRACEFORK); or it stands there meanwhile, which
+            // looks as if we had asked. Looked at in this order: what stops is in state t before it is no longer to stop soon (kernel/signal.c, ptrace_stop).
+            if (sight.StopsSoon || ProcStat.ReadTask(process, tid) is { State: 't' }) return HaltedBy.Nobody;
             hands.Interrupt(process, tid, tracer);
             return HaltedBy.Interrupt;
         }
@@ -290,6 +292,14 @@ internal sealed class Freezer(IReadOnlySet<int> eventWaits) : IDisposable
         _released = true;
         // A leader's end is told only after its threads' are taken.
         foreach (Tracee tracee in _tasks.Values.OrderBy(tracee => tracee.Tid == tracee.Tgid)) Wait.For(tracee.Tid, TimeSpan.FromSeconds(5));
+        // Those that are not ours to wait for: a restart needs their ids, and may come at once.
+        foreach ((int tid, (int process, _)) in _traced) AwaitEnd(process, tid);
+    }
+
+    private static void AwaitEnd(int process, int tid)
+    {
+        long deadline = Environment.TickCount64 + 5000;
+        for (int round = 0; ProcStat.ReadTask(process, tid) is { State: not ('Z' or 'X') } && Environment.TickCount64 < deadline; round++) Pause.Round(round);
     }
 
     public void Dispose() => Release();

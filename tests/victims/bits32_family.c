@@ -8,16 +8,20 @@ int main(void)
 }
 #else
 
-static void *outlive(void *end)
+static int to[2], from[2], late[2];
+
+static void *outlive(void *unused)
 {
+    (void)unused;
     char byte;
-    expect_equal(read((int)(long)end, &byte, 1), 1);
+    must(write(from[1], "x", 1));
+    expect_equal(read(late[0], &byte, 1), 1);
     _exit(5);
 }
 
 int main(void)
 {
-    int to[2], from[2], late[2], status;
+    int status;
     char text[8] = "";
     must(pipe2(to, O_CLOEXEC));
     must(pipe2(from, O_CLOEXEC));
@@ -40,14 +44,18 @@ int main(void)
     if (headless == 0) {
         pthread_t thread;
         close(to[1]);
-        must_zero(pthread_create(&thread, NULL, outlive, (void *)(long)late[0]));
+        must_zero(pthread_create(&thread, NULL, outlive, NULL));
         syscall(SYS_exit, 0);
     }
     pid_t zombie = must(fork());
     if (zombie == 0)
         _exit(4);
     must(waitid(P_PID, zombie, &(siginfo_t){0}, WEXITED | WNOWAIT));
-    nap_ms(30);
+    // From the thread, and from the program that the first child has become.
+    must(write(to[1], "x", 1));
+    for (int got = 0; got < 2;)
+        got += must(read(from[0], text, 2 - got));
+    await_end(headless);
     ready();
     wait_verify();
     must(write(to[1], "there", 5));

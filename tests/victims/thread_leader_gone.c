@@ -2,12 +2,16 @@
 #include "victim.h"
 
 static __thread int number_here;
+static atomic_int started;
 
 static void *run(void *argument)
 {
     number_here = (int)(long)argument;
-    nap_ms(20);
+    atomic_fetch_add(&started, 1);
     if (number_here == 1) {
+        while (atomic_load(&started) < 2)
+            nap_ms(1);
+        await_end(getpid());
         ready();
         wait_verify();
         expect_equal(number_here, 1);

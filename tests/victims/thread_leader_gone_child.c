@@ -2,7 +2,7 @@
 // once, and not before. Its descriptors, directory, umask and children are those of the thread that goes on.
 #include "victim.h"
 
-static int go[2], gone[2];
+static int go[2], gone[2], began[2];
 
 static void *last(void *unused)
 {
@@ -10,6 +10,7 @@ static void *last(void *unused)
     if (grandchild == 0) {
         // Sent when the thread that is its parent ends: not by the end of the main thread, which is long gone.
         must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+        must(write(began[1], "x", 1));
         char byte;
         must(read(gone[0], &byte, 1));
         _exit(byte);
@@ -29,6 +30,7 @@ int main(void)
 {
     must(pipe(go));
     must(pipe(gone));
+    must(pipe(began));
     pid_t child = must(fork());
     if (child == 0) {
         pthread_t thread;
@@ -37,14 +39,9 @@ int main(void)
         must_zero(pthread_create(&thread, NULL, last, NULL));
         syscall(SYS_exit, 5);
     }
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/stat", child);
-    for (bool ended = false; !ended; nap_ms(1)) {
-        char *text = read_all(path, NULL);
-        ended = strrchr(text, ')')[2] == 'Z';
-        free(text);
-    }
-    nap_ms(30);
+    char byte;
+    must(read(began[0], &byte, 1));
+    await_end(child);
     ready();
     wait_verify();
     expect_equal(waitpid(child, NULL, WNOHANG), 0);

@@ -4,7 +4,7 @@
 
 enum { MOST = 64, DEPTH = 5 };
 
-struct board { atomic_int started, settled, phase, noted, compared; };
+struct board { atomic_int started, settled, phase, noted, compared, ending; pid_t ends[MOST]; };
 static struct board *board;
 static uint64_t state;
 
@@ -75,6 +75,7 @@ static void live(int depth)
     grow(depth);
     // One in three ends now: a zombie for as long as its parent lives, and its children get another parent.
     if (chance(3) == 0) {
+        board->ends[atomic_fetch_add(&board->ending, 1)] = getpid();
         atomic_fetch_add(&board->settled, 1);
         if (chance(2))
             _exit(chance(256));
@@ -114,14 +115,14 @@ int main(void)
     grow(0);
     while (atomic_load(&board->settled) < atomic_load(&board->started))
         nap_ms(2);
-    nap_ms(20);
+    int ending = atomic_load(&board->ending);
+    for (int i = 0; i < ending; i++)
+        await_end(board->ends[i]);
     // Who is alive now stays alive; the dead have been counted as settled, not as noted.
     char before[1024], after[1024];
     atomic_store(&board->phase, 1);
-    for (int noted = -1; noted != atomic_load(&board->noted);) {
-        noted = atomic_load(&board->noted);
-        nap_ms(40);
-    }
+    while (atomic_load(&board->noted) < atomic_load(&board->started) - ending)
+        nap_ms(2);
     describe(before, sizeof before);
     ready();
     wait_verify();

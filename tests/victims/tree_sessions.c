@@ -102,14 +102,12 @@ int main(void)
         must(waitpid(gone[i], NULL, 0));
     grow(own_session);
     grow(stay);
-    // 2 + 2 + 4 in an own session + 5 + 4 + 1: waits until the number stands still, then reaps the middle of the chain.
-    for (int count = -1; count != atomic_load(&board->count) || count < 18;) {
-        count = atomic_load(&board->count);
-        nap_ms(30);
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-    }
-    int count = atomic_load(&board->count);
+    // The middle of the chain; 2 + 2 + 4 in an own session + 5 + 4 + 1 stay.
+    for (int i = 0; i < 3; i++)
+        must(waitpid(-1, NULL, 0));
+    const int count = 18;
+    while (atomic_load(&board->count) < count)
+        nap_ms(2);
     atomic_store(&board->go, 1);
     while (atomic_load(&board->content) < count)
         nap_ms(2);

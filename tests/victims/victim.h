@@ -155,6 +155,27 @@ static inline void reap_success(pid_t child)
         fail("child %d ended with status 0x%x", child, status);
 }
 
+// Until a process has ended, or its main thread while others go on: it is a zombie, or gone.
+static inline void await_end(pid_t pid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    for (;; nap_ms(1)) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            expect_equal(errno, ENOENT);
+            return;
+        }
+        ssize_t length = read(fd, text, sizeof text - 1);
+        close(fd);
+        if (length <= 0)
+            return;
+        text[length] = 0;
+        if (strrchr(text, ')')[2] == 'Z')
+            return;
+    }
+}
+
 // Runs `body` in a process that is no descendant of this one, and that lives as long as the cage.
 static inline void outside(void (*body)(void))
 {
