@@ -1,3 +1,4 @@
+// snapshot: no the sleep of one of its children ends at some time
 // A tracer that its tracees' filters tell of some calls, as strace --seccomp-bpf has it: one waits in such a call (read), one sleeps in such a call, one in
 // a call that nobody is told of, one in a call of whose end the tracer need not hear, one without a filter. The tracer hears of each call's end, and not once
 // more of its beginning; and of the next call.
