@@ -1,3 +1,4 @@
+// snapshot: no the sleep of one of its children ends at some time
 // A tracer whose tracees run: in calls it stops at, in calls it does not stop at, computing, and attached in the old way with two threads.
 // After the checkpoint and after the restart it sees no stop that it did not cause, and they go on as they were.
 #include "victim.h"
