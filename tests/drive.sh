@@ -64,6 +64,17 @@ await_file() { # FILE SECONDS
   done
 }
 
+# A victim that fails before it is ready says why, and is not waited for.
+await_ready() { # SECONDS
+  local tries=$(($1 * 100))
+  until [ -s cwd/ready ]; do
+    [ ! -s cwd/result ] || failed "the victim failed before it was ready: $(cat cwd/result)"
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || failed "not ready within $1 s"
+    nap 0.01
+  done
+}
+
 await_end() { # PID SECONDS
   local tries=$(($2 * 100))
   while [ -d "/proc/$1" ]; do
@@ -108,7 +119,7 @@ start() {
   pid=$!
   # Without this bash reports each job that was killed. It still reaps it.
   disown 2>/dev/null
-  await_file cwd/ready 60 || failed "not ready within 60 s: $(cat cwd/result 2>/dev/null)"
+  await_ready 30
   if [ -e cwd/skip ]; then
     echo "skipped: $(cat cwd/skip)"
     exit 75

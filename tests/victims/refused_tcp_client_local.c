@@ -15,7 +15,10 @@ int main(void)
     must(getsockname(listener, (struct sockaddr *)&address, &size));
     to.sin6_port = address.sin6_port;
     must(listen(listener, 3));
-    must(connect(client, (struct sockaddr *)&to, sizeof to));
+    // The kernel makes an address's route a moment later, from a work queue (net/ipv6/addrconf.c).
+    for (int tries = 0; connect(client, (struct sockaddr *)&to, sizeof to) < 0; nap_ms(10))
+        if (errno != ENETUNREACH || ++tries > 3000)
+            fail("connect: %s", strerror(errno));
     must(send(client, "hello", 5, 0));
     ready();
     wait_verify();
