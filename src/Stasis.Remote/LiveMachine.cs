@@ -176,7 +176,7 @@ public sealed class LiveMachine : TapeMachine
             _registers = task.Registers;
             _mask = task.SignalMask;
             byte[] xsave = task.ExtendedState;
-            int size = machine._compat ? CompatFrame.Size(xsave.Length) : SignalFrame.Size(xsave.Length) + 16;
+            int used = ExtendedArea.UsedLength(xsave), size = machine._compat ? CompatFrame.Size(used) : SignalFrame.Size(used) + 16;
             _frame = Place(task.Tid, _registers.rsp, size, machine._mappings);
             byte[] frame = machine._compat ? CompatFrame.Build(_frame, _registers, _mask, xsave, machine._restorer, MemoryOf(task))
                 : SignalFrame.Build(_frame, _registers, _mask, xsave, machine._restorer, CodeBefore(task, _registers), MemoryOf(task));
@@ -199,8 +199,9 @@ public sealed class LiveMachine : TapeMachine
                 bool unused = stack.Length > (ulong)size * 2 && !ProcessMemory.ReadExactly(pid, stack.Start, end).Failed && end.AsSpan().IndexOfAnyExcept((byte)0) < 0;
                 if (unused && (stackPointer < stack.Start || stackPointer > stack.End || below > stack.Start + (ulong)size)) return stack.Start;
                 if (stack.Start <= below && stackPointer <= stack.End) return below;
-                // The stack pointer is at the very end: one page more, which grows the stack as the program itself would have.
-                ulong grown = stack.Start - 4096 * 2;
+                // The stack pointer is at the very end, or on another stack: a page more or two, which grows this one as the program itself would have.
+                bool isHere = stackPointer >= stack.Start && stackPointer <= stack.End;
+                ulong grown = (isHere ? below : stack.Start - (ulong)size) & ~4095ul;
                 if (!ProcessMemory.WriteForced(pid, grown, [0]).Failed) return grown;
             }
             bool onOwnStack = mappings.Any(m => m.Protection.HasFlag(Protection.Write) && m.Protection.HasFlag(Protection.Read) && !m.Shared && m.Start <= below && stackPointer <= m.End);

@@ -1,11 +1,13 @@
-// holdat N MILLISECONDS COMMAND...: runs a command and holds its main thread still for that time just after its Nth ptrace
-// call that lets a task run (PTRACE_CONT). Prints "held", or "never" if there are not so many; then the command's exit code.
+// holdat N MILLISECONDS|kill COMMAND...: runs a command and holds its main thread still for that time just after its Nth ptrace
+// call that lets a task run (PTRACE_CONT; PTRACE_SYSCALL counts where it is to be killed), or kills it there. Prints "held", or "never" if there are not so many; then the
+// command's exit code.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -28,7 +30,7 @@ int main(int count, char **arguments)
         execvp(arguments[3], arguments + 3);
         _exit(127);
     }
-    int status, held = 0;
+    int status, held = 0, to_kill = strcmp(arguments[2], "kill") == 0;
     if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
         return 1;
     ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
@@ -42,8 +44,16 @@ int main(int count, char **arguments)
         struct user_regs_struct registers;
         ptrace(PTRACE_GETREGS, pid, 0, &registers);
         entering = !entering;
-        if (!entering || registers.orig_rax != SYS_ptrace || registers.rdi != PTRACE_CONT || registers.rax != 0 || ++seen != wanted)
+        if (!entering || registers.orig_rax != SYS_ptrace || registers.rax != 0)
             continue;
+        if (!(registers.rdi == PTRACE_CONT || (to_kill && registers.rdi == PTRACE_SYSCALL)) || ++seen != wanted)
+            continue;
+        if (to_kill) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            held = 1;
+            break;
+        }
         struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
         nanosleep(&time, NULL);
         held = 1;

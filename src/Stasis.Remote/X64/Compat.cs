@@ -84,10 +84,12 @@ internal static class CompatFrame
 
     public static int Size(int xsaveLength) => FixedPart + FsaveHeader + 64 + xsaveLength + 4;
 
+    /// <param name="whole">The xsave area as ptrace tells it; the frame gets what is in use of it.</param>
     /// <summary>The bytes as they must lie at <paramref name="address"/>, which the stack pointer points at when the call is made.</summary>
-    public static byte[] Build(ulong address, in UserRegisters stopped, ulong signalMask, ReadOnlySpan<byte> xsave, ulong restorer, SyscallRestart.MemoryReader memory)
+    public static byte[] Build(ulong address, in UserRegisters stopped, ulong signalMask, ReadOnlySpan<byte> whole, ulong restorer, SyscallRestart.MemoryReader memory)
     {
         UserRegisters r = SyscallRestart.Resolve(stopped, [], memory);
+        ReadOnlySpan<byte> xsave = ExtendedArea.Used(whole);
         ulong extended = (address + FixedPart + FsaveHeader + 63) & ~63ul;
         byte[] frame = new byte[(int)(extended - address) + xsave.Length + 4];
         void Put(int offset, ulong value) => BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(offset), (uint)value);

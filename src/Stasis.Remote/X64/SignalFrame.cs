@@ -13,14 +13,16 @@ internal static class SignalFrame
     private const int UContext = 8, SigContext = UContext + 40, SignalMask = UContext + 296, FixedPart = UContext + 304 + 128;
     private const uint FP_XSTATE_MAGIC1 = 0x46505853, FP_XSTATE_MAGIC2 = 0x46505845;
 
-    /// <summary>Bytes needed for a frame at any address, with the alignment of the xsave area.</summary>
+    /// <summary>Bytes needed for a frame at any address, with the alignment of the xsave area, of which all may be in use.</summary>
     public static int Size(int xsaveLength) => FixedPart + 64 + xsaveLength + 4;
 
     /// <param name="codeBefore">The bytes before the instruction the task was stopped behind; see <see cref="SyscallRestart.ForImage"/>.</param>
+    /// <param name="whole">The xsave area as ptrace tells it; the frame gets what is in use of it.</param>
     /// <summary>The frame as it must lie at <paramref name="address"/> (16-byte aligned). rt_sigreturn wants rsp = address + 8.</summary>
-    public static byte[] Build(ulong address, in UserRegisters stopped, ulong signalMask, ReadOnlySpan<byte> xsave, ulong restorer, ReadOnlySpan<byte> codeBefore, SyscallRestart.MemoryReader? memory = null)
+    public static byte[] Build(ulong address, in UserRegisters stopped, ulong signalMask, ReadOnlySpan<byte> whole, ulong restorer, ReadOnlySpan<byte> codeBefore, SyscallRestart.MemoryReader? memory = null)
     {
         UserRegisters registers = SyscallRestart.Resolve(stopped, codeBefore, memory);
+        ReadOnlySpan<byte> xsave = ExtendedArea.Used(whole);
         ulong extended = (address + FixedPart + 63) & ~63ul;
         byte[] frame = new byte[(int)(extended - address) + xsave.Length + 4];
         Put(frame, 0, restorer);

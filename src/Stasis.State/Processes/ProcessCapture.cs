@@ -78,7 +78,7 @@ public sealed class ProcessCapture
             RemovedForgotten = machine.RemovedForgotten;
             ProcessRecord record = TimerOverruns.Counted(_survey.Face, Answer(threads));
             if (_survey.ThirtyTwoBit) record = record with { ThirtyTwoBit = true, Threads = [.. record.Threads.Select(thread => WithCompatList(thread, (LiveMachine)machine))] };
-            for (int i = 0; i < threads.Count; i++) Refuse(i, threads[i].Judge(record.Threads[i].Credentials));
+            for (int i = 0; i < threads.Count; i++) Refuse(i, threads[i].Judge(record.Threads[i]));
             // Threads mostly share theirs.
             foreach ((string what, string how) in threads.Select(thread => thread.Lost).OfType<(string, string)>().Distinct()) _losses.Add(new Loss(_survey.Pid, _survey.Command, what, how));
             AskPeers(machine, record);
