@@ -244,6 +244,24 @@ public sealed class BlankTask
         Tracee.Continue();
     }
 
+    /// <summary>
+    /// Makes the kernel keep tile registers for this task, which it does when one is first used, and without which none can be set
+    /// (validate_user_xstate_header, arch/x86/kernel/fpu/xstate.c, Linux 5.16). The process must be permitted to use them.
+    /// </summary>
+    public void MakeRoomForTiles()
+    {
+        ulong code = Arena.Base + Arena.CodeSize / 2, shape = Arena.TapeAddress;
+        // Palette 1, and one tile of a row of 64 bytes (Intel SDM volume 1, 18.2).
+        byte[] oneTile = new byte[64];
+        (oneTile[0], oneTile[16], oneTile[48]) = (1, 64, 1);
+        ProcessMemory.WriteExactly(Tid, code, Interpreter.TouchTiles).OrThrow("write of code", Tracee.Whose);
+        ProcessMemory.WriteExactly(Tid, shape, oneTile).OrThrow("write of a tile's shape", Tracee.Whose);
+        Tracee.Registers = Tracee.Registers with { cs = Compat.LongCodeSegment, ss = Compat.StackSegment, rip = code, rdi = shape, rsp = 0, orig_rax = ulong.MaxValue };
+        Tracee.SignalMask = AllButTrap;
+        Tracee.Continue();
+        WaitForTrap(code + (ulong)Interpreter.TouchTiles.Length);
+    }
+
     /// <summary>Ends the process with a wait status: by exit, or by a signal that it sends itself.</summary>
     public void EndBy(int waitStatus, string? comm = null)
     {
@@ -307,7 +325,9 @@ public sealed class BlankTask
         Tracee.Detach();
     }
 
-    private UserRegisters WaitForEnd()
+    private UserRegisters WaitForEnd() => WaitForTrap(Arena.Base + Interpreter.BlankEnd);
+
+    private UserRegisters WaitForTrap(ulong place)
     {
         while (true)
         {
@@ -320,7 +340,7 @@ public sealed class BlankTask
             else if (status.Event == 0 && status.StopSignal == Signals.SIGTRAP)
             {
                 UserRegisters registers = Tracee.Registers;
-                if (registers.rip == Arena.Base + Interpreter.BlankEnd) return registers;
+                if (registers.rip == place) return registers;
                 throw new TargetUnruly($"{Tracee.Whose} trapped at {registers.rip:x}");
             }
             else if (status.Event == 0 && status.StopSignal is Signals.SIGSEGV or 7 or 4)

@@ -354,7 +354,6 @@ public sealed class CommandLineTests
     [InlineData("landlock", "Landlock")]
     [InlineData("keyring", "keyring")]
     [InlineData("segments", "table of segments")]
-    [InlineData("registers_tiles", "tile registers")]
     public void What_can_not_be_carried_and_shows_nowhere_is_refused(string victim, string word) => Cage.Script(victim, $$"""
         for user in '' yes; do
           export VICTIM_USER=$user
@@ -376,6 +375,7 @@ public sealed class CommandLineTests
     [Trait("tier", "long")]
     [Theory]
     [InlineData("registers_vector")]
+    [InlineData("registers_tiles")]
     [InlineData("calls_timed")]
     public void A_tool_that_stands_still_at_many_moments_harms_nobody(string victim) => Held(victim, "1 2 5 12");
 

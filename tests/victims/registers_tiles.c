@@ -1,4 +1,3 @@
-// driven: by CommandLineTests, as only a freeze shows it
 // A thread with matrices in its tile registers (AMX). Its state takes 11 KiB, of which every other thread uses but the first 3.
 #include "victim.h"
 #include <cpuid.h>

@@ -58,6 +58,8 @@ internal sealed partial class RestartJourney
         var settings = new Tape();
         ProcessRestore.AddSettings(settings, process);
         leader.Run(settings);
+        for (int i = 0; i < threads.Count; i++)
+            if (process.Threads[i].HasTiles()) threads[i].MakeRoomForTiles();
         if (process.ThirtyTwoBit) ProcessRestore.SetCompat(process, threads, OwnInstruction(process));
         if (process.LeaderStatus is not null) ProcessRestore.EndLeader(leader, process);
     }

@@ -83,6 +83,11 @@ internal static class Interpreter
         .. Convert.FromHexString("7509b8220000000f05ebf7b8e700000031ff0f05"),
     ];
 
+    /*     ldtilecfg [rdi]; tilezero tmm0; tilerelease; int3                                        */
+
+    /// <summary>For a blank task: uses a tile register (AMX), which the kernel answers by making room for all of them.</summary>
+    public static readonly byte[] TouchTiles = Convert.FromHexString("c4e2784907c4e27b49c0c4e27849c0cc");
+
     /// <summary>pause() again and again.</summary>
     public static readonly byte[] Spin = [0xeb, 0xfe]; // jmp to itself
     public static readonly byte[] Park = Convert.FromHexString("b8220000000f05ebf7");

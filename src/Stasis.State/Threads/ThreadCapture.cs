@@ -12,8 +12,7 @@ namespace Stasis.State.Threads;
 /// <summary>Reads one frozen task: from outside what can be, by a few calls on a tape the rest.</summary>
 public sealed class ThreadCapture
 {
-    private const int PR_GET_PDEATHSIG = 2, PR_GET_SECUREBITS = 27, PR_GET_TID_ADDRESS = 40, XstateHeader = 512;
-    private const ulong XtileData = 1 << 18;
+    private const int PR_GET_PDEATHSIG = 2, PR_GET_SECUREBITS = 27, PR_GET_TID_ADDRESS = 40;
     private readonly HeldTask _tracee;
     private readonly Func<int, int> _insideId;
     private TapeData? _altStack, _deathSignal, _tidAddress;
@@ -43,11 +42,7 @@ public sealed class ThreadCapture
     }
 
     /// <summary>After the tape has run: what was found that can't be carried.</summary>
-    public (string Why, string Advice)? Judge(ThreadRecord record) => _probes!.Judge(record.Credentials) ?? _rings!.Judge(_tracee.Tgid, _tracee.Tid) ?? Tiles(record.ExtendedState);
-
-    // The kernel makes room for tiles when a thread first uses one, and sets none of a thread without (validate_user_xstate_header, arch/x86/kernel/fpu/xstate.c, Linux 5.16).
-    private static (string, string)? Tiles(byte[] extendedState) => (BitConverter.ToUInt64(extendedState, XstateHeader) & XtileData) == 0 ? null
-        : ("matrices are in its tile registers (AMX), which are not carried yet", "try again in a moment, when it has released them (tilerelease)");
+    public (string Why, string Advice)? Judge(ThreadRecord record) => _probes!.Judge(record.Credentials) ?? _rings!.Judge(_tracee.Tgid, _tracee.Tid);
 
     /// <summary>After the tape has run: what will not come back, and how it will be; null when nothing was found.</summary>
     public (string Object, string What)? Lost => _sessionKeyring?.Keys(_tracee.Tid) is > 0 and var keys ? ($"its session keyring with {keys} {(keys == 1 ? "key" : "keys")}", "it will be that of the restart, without them") : null;

@@ -95,6 +95,9 @@ public sealed record ThreadRecord
 
     /// <summary>The xsave area in its standard format.</summary>
     public required byte[] ExtendedState { get; init; }
+
+    /// <summary>Whether matrices are in its tile registers (AMX, XFEATURE_XTILEDATA).</summary>
+    public bool HasTiles() => (BitConverter.ToUInt64(ExtendedState, 512) >> 18 & 1) != 0;
     public required ulong SignalMask { get; init; }
 
     /// <summary>siginfo_t (128 bytes each) of the signals waiting for this thread alone, in their order.</summary>
