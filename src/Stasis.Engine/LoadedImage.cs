@@ -1,4 +1,5 @@
 using Stasis.Image;
+using Stasis.Linux;
 using Stasis.Remote;
 using Stasis.Remote.X64;
 using Stasis.State;
@@ -42,6 +43,8 @@ public sealed class LoadedImage
 
     /// <summary>The faithfulness report. It changes nothing about the restart; read with the rest, so that damage shows.</summary>
     public IReadOnlyList<Loss> Losses { get; }
+    /// <summary>How the CPU of the checkpoint laid its extended state out.</summary>
+    public ExtendedLayout ExtendedLayout { get; private set; } = new([]);
     public ProcessRecord Root => Tree.Processes[0];
     public IEnumerable<ProcessRecord> Living => Tree.Processes.Where(process => process.ZombieStatus is null);
     public int ThreadCount => Tree.Processes.Sum(process => process.Threads.Length);
@@ -102,7 +105,11 @@ public sealed class LoadedImage
     {
         foreach (long clock in (ReadOnlySpan<long>)[Manifest.MonotonicNanoseconds, Manifest.BoottimeNanoseconds, Manifest.RealtimeNanoseconds])
             Require(clock is >= 0 and < 4_000_000_000_000_000_000, "a clock of its manifest");
-        Require(Manifest.ExtendedStateLength is >= 576 and <= 64 * 1024, "the length of its extended state");
+        Require(Manifest.ExtendedStateLength is >= ExtendedLayout.LegacyAndHeader and <= 64 * 1024, "the length of its extended state");
+        HashSet<int> components = [];
+        Require(Manifest.ExtendedPlaces.All(place => place.Component is >= ExtendedLayout.First and < ExtendedLayout.Components && components.Add(place.Component)
+            && place.Offset is >= ExtendedLayout.LegacyAndHeader and <= 64 * 1024 && place.Length is > 0 and <= 64 * 1024 && place.Offset + place.Length <= Manifest.ExtendedStateLength), "the places of its extended state");
+        ExtendedLayout = new ExtendedLayout(Manifest.ExtendedPlaces);
         Require(Tree.Processes.Length is > 0 and <= MaxTasks, "the number of its processes");
         HashSet<int> pids = [], living = [], tids = [];
         HashSet<int> tables = [], usedTables = [], ownTables = [];
@@ -224,11 +231,12 @@ public sealed class LoadedImage
             && (seccomp.Filters.Length > 0) == (seccomp.Mode == SeccompRecord.Filter) && seccomp.Filters.All(place => place >= 0 && place < filters), $"the seccomp filters of thread {thread.Tid}");
     }
 
-    private static void CheckThread(ThreadRecord thread, HashSet<int> tids)
+    private void CheckThread(ThreadRecord thread, HashSet<int> tids)
     {
         Require(thread.Tid is > 0 and <= MaxId && tids.Add(thread.Tid), $"thread id {thread.Tid}");
         Require(thread.Registers.Values.Length == RegistersRecord.Count, $"the registers of thread {thread.Tid}");
-        Require(thread.ExtendedState.Length is >= 576 and <= 64 * 1024, $"the extended state of thread {thread.Tid}");
+        Require(thread.ExtendedState.Length == Manifest.ExtendedStateLength && ExtendedLayout.IsStandard(thread.ExtendedState)
+            && ExtendedLayout.Immovable(thread.ExtendedState, ExtendedLayout) == 0, $"the extended state of thread {thread.Tid}");
         Require(thread.PendingSignals.Length <= MaxTasks && thread.PendingSignals.All(s => s.Length == 128), $"the signals of thread {thread.Tid}");
         Require(thread.Affinity.Length is > 0 and <= 1024 && thread.Comm.Length <= 64, $"the scheduling of thread {thread.Tid}");
         Require(thread.Settings.WellFormed, $"the settings of thread {thread.Tid}");

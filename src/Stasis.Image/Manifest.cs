@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Stasis.Linux;
 
 namespace Stasis.Image;
 
@@ -8,7 +9,7 @@ public sealed record ImageFile(string Name, long Length, string Hash);
 /// <summary>manifest.json: what the image is, where it came from and which files it has. Written last; without it a directory is no image.</summary>
 public sealed record Manifest
 {
-    public const int CurrentFormat = 1;
+    public const int CurrentFormat = 2;
 
     public required int Format { get; init; }
     public required string Tool { get; init; }
@@ -19,9 +20,10 @@ public sealed record Manifest
     /// <summary>/proc/sys/kernel/random/boot_id at the checkpoint: device and inode numbers mean something only within one boot.</summary>
     public required string BootId { get; init; }
 
-    /// <summary>XCR0, the extended states of the CPU that were on; and the length of its xsave area.</summary>
+    /// <summary>XCR0, the extended states of the CPU that were on; the length of its xsave area; and where in it each of them lies.</summary>
     public required ulong ExtendedStates { get; init; }
     public required int ExtendedStateLength { get; init; }
+    public required ExtendedPlace[] ExtendedPlaces { get; init; }
 
     /// <summary>XXH3-128 of the vdso's pages: a vdso can only be moved, not replaced.</summary>
     public required string VdsoHash { get; init; }

@@ -176,7 +176,7 @@ public sealed class LiveMachine : TapeMachine
             _registers = task.Registers;
             _mask = task.SignalMask;
             byte[] xsave = task.ExtendedState;
-            int used = ExtendedArea.UsedLength(xsave), size = machine._compat ? CompatFrame.Size(used) : SignalFrame.Size(used) + 16;
+            int used = ExtendedLayout.Here.UsedLength(xsave), size = machine._compat ? CompatFrame.Size(used) : SignalFrame.Size(used) + 16;
             _frame = Place(task.Tid, _registers.rsp, size, machine._mappings);
             byte[] frame = machine._compat ? CompatFrame.Build(_frame, _registers, _mask, xsave, machine._restorer, MemoryOf(task))
                 : SignalFrame.Build(_frame, _registers, _mask, xsave, machine._restorer, CodeBefore(task, _registers), MemoryOf(task));

@@ -87,14 +87,11 @@ public sealed class HostileImageTests
         for (int i = 0; i < sample.Length; i++)
         {
             string target = Path.Combine(workplace, $"spoiled{i}");
-            Copy(image, target);
+            EditedImage.Copy(image, target);
             string name = Path.GetRelativePath(image, sample[i].File);
-            JsonNode root = JsonNode.Parse(File.ReadAllText(sample[i].File))!;
-            Replace(root, sample[i].Path, value);
-            byte[] bytes = System.Text.Encoding.UTF8.GetBytes(root.ToJsonString());
-            File.WriteAllBytes(Path.Combine(target, name), bytes);
-            File.WriteAllText(target + ".place", $"{name}{sample[i].Path} = {value}");
-            Reseal(target, name, bytes);
+            string place = sample[i].Path;
+            EditedImage.Edit(target, name, root => Replace(root, place, value));
+            File.WriteAllText(target + ".place", $"{name}{place} = {value}");
         }
 
         return sample.Length;
@@ -128,25 +125,5 @@ public sealed class HostileImageTests
             last[int.Parse(steps[^1])] = JsonNode.Parse(value);
         else
             node[steps[^1]] = JsonNode.Parse(value);
-    }
-
-    private static void Reseal(string image, string name, byte[] bytes)
-    {
-        string manifest = Path.Combine(image, "manifest.json");
-        JsonNode root = JsonNode.Parse(File.ReadAllText(manifest))!;
-        JsonNode entry = root["files"]!.AsArray().First(file => (string?)file!["name"] == name)!;
-        entry["length"] = bytes.Length;
-        entry["hash"] = Convert.ToHexStringLower(XxHash128.Hash(bytes));
-        File.WriteAllText(manifest, root.ToJsonString());
-        File.WriteAllText(Path.Combine(image, "manifest.sum"), Convert.ToHexStringLower(XxHash128.Hash(File.ReadAllBytes(manifest))) + "\n");
-    }
-
-    private static void Copy(string from, string to)
-    {
-        Directory.CreateDirectory(to);
-        foreach (string directory in Directory.GetDirectories(from, "*", SearchOption.AllDirectories))
-            Directory.CreateDirectory(Path.Combine(to, Path.GetRelativePath(from, directory)));
-        foreach (string file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
-            File.Copy(file, Path.Combine(to, Path.GetRelativePath(from, file)));
     }
 }

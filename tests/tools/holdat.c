@@ -1,6 +1,6 @@
-// holdat N MILLISECONDS|kill COMMAND...: runs a command and holds its main thread still for that time just after its Nth ptrace
-// call that lets a task run (PTRACE_CONT; PTRACE_SYSCALL counts where it is to be killed), or kills it there. Prints "held", or "never" if there are not so many; then the
-// command's exit code.
+// holdat N MILLISECONDS|kill COMMAND...: runs a command and holds its main thread still for that time just after its Nth
+// ptrace call that lets a task run (PTRACE_CONT; PTRACE_SYSCALL counts where it is to be killed), or kills it there. Prints
+// "held", or "never" if there are not so many; then the command's exit code.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -66,11 +66,8 @@ internal sealed class RestartPlan(LoadedImage image, RestartRequest request)
     private void Host(BlankTask probe, string vdsoHash, string compatVdsoHash)
     {
         byte[] area = probe.Tracee.ExtendedState;
-        ulong here = BitConverter.ToUInt64(area, 464);
-        foreach (ProcessRecord process in image.Living)
-            foreach (ThreadRecord thread in process.Threads)
-                if ((BitConverter.ToUInt64(thread.ExtendedState, 512) & ~here) is var missing and not 0)
-                    Add(process, $"thread {thread.Tid}", $"it uses CPU state that this CPU does not have (xsave features {missing:x})", "restart on a CPU with the same features");
+        foreach (ProcessRecord process in image.Living.ToArray())
+            image.Replace(process with { Threads = [.. process.Threads.Select(thread => OnThisCpu(process, thread, area))] });
         if (image.Living.FirstOrDefault(process => process.ThirtyTwoBit) is { } compat && compatVdsoHash != image.Manifest.CompatVdsoHash)
             Add(compat, "", compatVdsoHash.Length == 0 ? "it is a 32-bit program, and this kernel runs none" : "it is a 32-bit program, and their vdso is another one here than in the image", compatVdsoHash.Length == 0 ? "restart where 32-bit programs run" : "restart under the same kernel");
         if (image.Manifest.VdsoHash.Length > 0 && vdsoHash != image.Manifest.VdsoHash)
@@ -81,6 +78,18 @@ internal sealed class RestartPlan(LoadedImage image, RestartRequest request)
         string common = image.CommonBytes >> 20 is var megabytes and > 0 ? $" ({megabytes} MiB of it as forked processes had that in common, and each gets its own)" : "";
         if (available > 0 && (long)needed > available)
             _problems.Add(0, "", "", $"the image needs {needed >> 20} MiB of memory{common} and {available >> 20} MiB are free", "free some memory");
+    }
+
+    // The thread with its extended state laid out as this CPU has it, of which `here` is an area.
+    private ThreadRecord OnThisCpu(ProcessRecord process, ThreadRecord thread, byte[] here)
+    {
+        void Lacks(string why) => Add(process, $"thread {thread.Tid}", why, "restart on a CPU with the same features");
+        ExtendedLayout layout = image.ExtendedLayout;
+        ulong missing = ExtendedLayout.InUse(thread.ExtendedState) & ~ExtendedLayout.FeaturesOf(here), immovable = layout.Immovable(thread.ExtendedState, ExtendedLayout.Here) & ~missing;
+        if (missing != 0) Lacks($"it uses CPU state that this CPU does not have (xsave features {missing:x})");
+        if (immovable != 0) Lacks($"it uses CPU state for which this CPU has no room of the same size (xsave features {immovable:x})");
+        if (ExtendedLayout.UnknownMxcsr(thread.ExtendedState, here) is var unknown and not 0) Lacks($"it has set bits of MXCSR that this CPU does not have ({unknown:x})");
+        return missing != 0 || immovable != 0 ? thread : thread with { ExtendedState = layout.Move(thread.ExtendedState, ExtendedLayout.Here, here.Length) };
     }
 
     private static long AvailableMemory()

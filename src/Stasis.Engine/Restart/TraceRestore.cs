@@ -28,15 +28,13 @@ internal sealed class TraceRestore(LoadedImage image, IReadOnlyDictionary<int, B
     /// <summary>All that <see cref="RestartJourney"/> does to complete other processes. Until <see cref="Finish"/> a death of the tool ends the task by that of its tracer.</summary>
     public void HandOver(ProcessRecord process, ulong instruction)
     {
-        BlankTask leader = taskOf[process.Pid];
-        int areaLength = leader.Tracee.ExtendedState.Length;
         foreach (ThreadRecord thread in process.Threads)
         {
             taskOf[thread.Tid].Park(IsConfined(thread));
             Attach(process, thread);
         }
         // The leader last: the others must have left the arena.
-        foreach (ThreadRecord thread in Enumerable.Reverse(process.Threads)) Stand(process, thread, instruction, areaLength);
+        foreach (ThreadRecord thread in Enumerable.Reverse(process.Threads)) Stand(process, thread, instruction);
     }
 
     private static bool IsConfined(ThreadRecord thread) => thread.Seccomp.Mode != SeccompRecord.Disabled;
@@ -67,7 +65,7 @@ internal sealed class TraceRestore(LoadedImage image, IReadOnlyDictionary<int, B
         taskOf[trace.Tracer].Run(tape);
     }
 
-    private void Stand(ProcessRecord process, ThreadRecord thread, ulong instruction, int areaLength)
+    private void Stand(ProcessRecord process, ThreadRecord thread, ulong instruction)
     {
         TraceState trace = thread.Trace!.ToState();
         UserRegisters asked = thread.Registers.ToRegisters(), registers = Finished(process, thread, SleepShift.Apply(asked, taskOf[thread.Tid].Tid, clock));
@@ -83,14 +81,12 @@ internal sealed class TraceRestore(LoadedImage image, IReadOnlyDictionary<int, B
         if (trace.Go == TraceGo.GoesInCall) registers.rax = unchecked((ulong)-(long)Errno.ENOSYS); // as at every entry
         int signal = TraceCalls.FreeSignal(trace, new TaskState(registers, [], 0, thread.PendingSignals, process.SharedPendingSignals, default));
         if (signal == 0) throw new BadImage($"the image is broken: the waiting signals of thread {thread.Tid}, which is traced");
-        byte[] area = thread.ExtendedState;
-        if (area.Length != areaLength) Array.Resize(ref area, areaLength); // checked by the plan: no state in use lies behind it
         var tape = new Tape();
         var calls = new TraceCalls(tape, thread.Tid, process.Pid);
         Arena arena = taskOf[thread.Tid].Arena;
         TapeData? unmapped = thread.Tid == process.Pid ? calls.Call(registers, instruction, Syscall.munmap, arena.Base, Arena.Length) : null;
         calls.Stand(trace, registers, thread.SignalMask, instruction, signal);
-        calls.SetExtendedState(area);
+        calls.SetExtendedState(thread.ExtendedState);
         // The control register last: it makes the kernel look at the addresses.
         for (int i = 0; i < trace.DebugRegisters.Length; i++)
             if (trace.DebugRegisters.Any(value => value != 0))

@@ -89,7 +89,7 @@ internal static class CompatFrame
     public static byte[] Build(ulong address, in UserRegisters stopped, ulong signalMask, ReadOnlySpan<byte> whole, ulong restorer, SyscallRestart.MemoryReader memory)
     {
         UserRegisters r = SyscallRestart.Resolve(stopped, [], memory);
-        ReadOnlySpan<byte> xsave = ExtendedArea.Used(whole);
+        ReadOnlySpan<byte> xsave = whole[..ExtendedLayout.Here.UsedLength(whole)];
         ulong extended = (address + FixedPart + FsaveHeader + 63) & ~63ul;
         byte[] frame = new byte[(int)(extended - address) + xsave.Length + 4];
         void Put(int offset, ulong value) => BinaryPrimitives.WriteUInt32LittleEndian(frame.AsSpan(offset), (uint)value);
@@ -108,7 +108,7 @@ internal static class CompatFrame
         Legacy(frame.AsSpan((int)(extended - address) - FsaveHeader, FsaveHeader), xsave);
         BinaryPrimitives.WriteUInt32LittleEndian(area[464..], FP_XSTATE_MAGIC1);
         BinaryPrimitives.WriteUInt32LittleEndian(area[468..], (uint)xsave.Length + FsaveHeader + 4);
-        BinaryPrimitives.WriteUInt64LittleEndian(area[472..], BinaryPrimitives.ReadUInt64LittleEndian(xsave[464..]));
+        BinaryPrimitives.WriteUInt64LittleEndian(area[472..], ExtendedLayout.FeaturesOf(xsave));
         BinaryPrimitives.WriteUInt32LittleEndian(area[480..], (uint)xsave.Length);
         BinaryPrimitives.WriteUInt32LittleEndian(area[xsave.Length..], FP_XSTATE_MAGIC2);
         return frame;

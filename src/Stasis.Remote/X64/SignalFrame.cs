@@ -22,7 +22,7 @@ internal static class SignalFrame
     public static byte[] Build(ulong address, in UserRegisters stopped, ulong signalMask, ReadOnlySpan<byte> whole, ulong restorer, ReadOnlySpan<byte> codeBefore, SyscallRestart.MemoryReader? memory = null)
     {
         UserRegisters registers = SyscallRestart.Resolve(stopped, codeBefore, memory);
-        ReadOnlySpan<byte> xsave = ExtendedArea.Used(whole);
+        ReadOnlySpan<byte> xsave = whole[..ExtendedLayout.Here.UsedLength(whole)];
         ulong extended = (address + FixedPart + 63) & ~63ul;
         byte[] frame = new byte[(int)(extended - address) + xsave.Length + 4];
         Put(frame, 0, restorer);
@@ -42,7 +42,7 @@ internal static class SignalFrame
 
         Span<byte> area = frame.AsSpan((int)(extended - address));
         xsave.CopyTo(area);
-        ulong features = BinaryPrimitives.ReadUInt64LittleEndian(xsave[464..]); // XCR0, as ptrace reports it
+        ulong features = ExtendedLayout.FeaturesOf(xsave);
         BinaryPrimitives.WriteUInt32LittleEndian(area[464..], FP_XSTATE_MAGIC1);
         BinaryPrimitives.WriteUInt32LittleEndian(area[468..], (uint)xsave.Length + 4);
         BinaryPrimitives.WriteUInt64LittleEndian(area[472..], features);

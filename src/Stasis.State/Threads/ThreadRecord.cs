@@ -97,7 +97,7 @@ public sealed record ThreadRecord
     public required byte[] ExtendedState { get; init; }
 
     /// <summary>Whether matrices are in its tile registers (AMX, XFEATURE_XTILEDATA).</summary>
-    public bool HasTiles() => (BitConverter.ToUInt64(ExtendedState, 512) >> 18 & 1) != 0;
+    public bool HasTiles() => (ExtendedLayout.InUse(ExtendedState) >> 18 & 1) != 0;
     public required ulong SignalMask { get; init; }
 
     /// <summary>siginfo_t (128 bytes each) of the signals waiting for this thread alone, in their order.</summary>

@@ -130,10 +130,7 @@ public static class ThreadRestore
     /// <summary>The last of all, in an interrupt stop: extended state, mask, registers.</summary>
     public static void SetRegisters(ThreadRecord thread, BlankTask task, ClockShift clock)
     {
-        int length = task.Tracee.ExtendedState.Length;
-        byte[] area = thread.ExtendedState;
-        if (area.Length != length) Array.Resize(ref area, length); // checked by the plan: no state in use lies behind it
-        task.Tracee.ExtendedState = area;
+        task.Tracee.ExtendedState = thread.ExtendedState;
         task.Tracee.SignalMask = thread.SignalMask;
         // Before the registers, whose selectors mean them.
         foreach (ThreadAreaRecord segment in thread.Segments) Ptrace.SetThreadArea(task.Tid, segment.ToDescriptor()).OrThrow("ptrace(PTRACE_SET_THREAD_AREA)", task.Tracee.Whose);

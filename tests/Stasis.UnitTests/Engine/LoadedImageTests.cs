@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Stasis.Engine;
 using Stasis.Image;
+using Stasis.Linux;
 using Stasis.State.Descriptors.EventFd;
 using Stasis.State.Descriptors.UserFaultFd;
 using Stasis.State.Memory;
@@ -15,11 +16,22 @@ public sealed class LoadedImageTests
 {
     private static readonly SampleImage Good = SampleImage.Good;
     private static MemoryPolicyRecord Policy(int mode) => new(mode, new byte[ThreadSettingsRecord.MaxNodes / 8]);
+    private static SampleImage WithPlaces(params ExtendedPlace[] places) => Good with { Manifest = Good.Manifest with { ExtendedPlaces = places } };
+    private static byte[] Area(int offset, byte value) { byte[] area = new byte[832]; area[offset] = value; return area; }
     private static UserFaultFdRecord Watching(int process, params WatchedRange[] ranges) => new() { Id = 77, Process = process, Features = 0, Ranges = ranges };
     private static readonly Dictionary<string, SampleImage> Broken = new()
     {
         ["extended state too short"] = Good with { Manifest = Good.Manifest with { ExtendedStateLength = 575 } },
         ["extended state too long"] = Good with { Manifest = Good.Manifest with { ExtendedStateLength = 65537 } },
+        ["extended state without end"] = WithPlaces(new ExtendedPlace(2, 576, 257)),
+        ["extended state of a length that overflows"] = WithPlaces(new ExtendedPlace(2, 576, int.MaxValue)),
+        ["extended state in the header"] = WithPlaces(new ExtendedPlace(2, 512, 64)),
+        ["extended state of no length"] = WithPlaces(new ExtendedPlace(2, 576, 0)),
+        ["extended state twice"] = WithPlaces(new ExtendedPlace(2, 576, 64), new ExtendedPlace(2, 640, 64)),
+        ["extended state of no component"] = WithPlaces(new ExtendedPlace(64, 576, 64)),
+        ["extended state shorter than it says"] = Good.WithThread(t => t with { ExtendedState = new byte[831] }),
+        ["extended state in use that lies nowhere"] = Good.WithThread(t => t with { ExtendedState = Area(512, 1 << 3) }),
+        ["extended state in another format"] = Good.WithThread(t => t with { ExtendedState = Area(527, 0x80) }),
         ["no processes"] = Good with { Tree = Good.Tree with { Processes = [] } },
         ["root ended"] = Good.WithProcess(p => p with { ZombieStatus = 0 }, 0),
         ["ended with threads"] = Good.WithProcess(p => p with { Threads = [SampleImage.Thread(102)] }, 2),

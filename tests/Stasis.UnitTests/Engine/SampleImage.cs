@@ -120,7 +120,11 @@ internal sealed record SampleImage
             ["pages.sum"] = new byte[8],
             ["pages.bin"] = pages,
         });
-        ImageSeal.EditManifest(directory.Path, manifest => manifest["extendedStateLength"] = Manifest.ExtendedStateLength);
+        ImageSeal.EditManifest(directory.Path, manifest =>
+        {
+            manifest["extendedStateLength"] = Manifest.ExtendedStateLength;
+            manifest["extendedPlaces"] = JsonSerializer.SerializeToNode(Manifest.ExtendedPlaces, ManifestJson.Default.ExtendedPlaceArray);
+        });
         return LoadedImage.Open(directory.Path);
     }
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Stasis.Image;
+using Stasis.Linux;
 
 namespace Stasis.UnitTests.Image;
 
@@ -17,6 +18,7 @@ internal static class ImageSeal
         BootId = "boot",
         ExtendedStates = 7,
         ExtendedStateLength = 832,
+        ExtendedPlaces = [new ExtendedPlace(2, 576, 256)],
         VdsoHash = "",
         MonotonicNanoseconds = 1,
         BoottimeNanoseconds = 1,
