@@ -78,6 +78,7 @@ awk -v root="$1" '
   }
   kind == "smaps" && /^[0-9a-f]+-[0-9a-f]+ / { mapping($0); next }
   kind == "smaps" && /^VmFlags:/ { sub(/^VmFlags: */, ""); gsub(/(^| )(sd|ac)( |$)/, " "); gsub(/ +/, " "); sub(/ $/, ""); flagged($0); next }
+  kind == "smaps" && /^ProtectionKey:/ { if ($2 != 0) new_rights = new_rights " key " $2; next }
   kind == "smaps" { next }
   # What a zombie had waiting, blocked, ignored or caught when it ended, nobody who waits for it is told.
   kind == "status" && /^State:/ { zombie = ($2 == "Z") }

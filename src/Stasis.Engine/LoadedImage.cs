@@ -148,7 +148,7 @@ public sealed class LoadedImage
             Require(process.IntervalTimers.All(t => t.Which is >= 0 and <= 2 && t.RemainingMicroseconds >= 0 && t.IntervalMicroseconds >= 0), $"the timers of process {process.Pid}");
             Require(process.PosixTimers.Length <= MaxTasks && process.PosixTimers.All(t => t.Id >= 0), $"the timers of process {process.Pid}");
             Require(process.Limits.All(l => l.Resource is >= 0 and < 16 && l.Soft <= l.Hard), $"the limits of process {process.Pid}");
-            Require(process is { TransparentHugePagesDisabled: >= 0 and < 16, MemoryDenyWriteExecute: >= 0 and < 16, AutogroupNice: >= -20 and <= 19 } && FutexHash.WellFormed(process.FutexHashSlots), $"the settings of process {process.Pid}");
+            Require(process is { TransparentHugePagesDisabled: >= 0 and < 16, MemoryDenyWriteExecute: >= 0 and < 16, AutogroupNice: >= -20 and <= 19, ProtectionKeys: >= 0 and < 1 << ProtectionKeys.Last + 1 } && (process.ProtectionKeys & 1) == 0 && FutexHash.WellFormed(process.FutexHashSlots), $"the settings of process {process.Pid}");
             CheckMappings(process);
             MappingRecord[] contexts = [.. process.Mappings.Where(mapping => mapping.Kind == MappingKind.AsyncContext)];
             Require(contexts.Length == process.AsyncContexts.Length && contexts.Zip(process.AsyncContexts.OrderBy(context => context.Address)).All(pair => pair.Second.WellFormed && pair.First.Shared && pair.First.Start == pair.Second.Address && pair.First.Length == (ulong)pair.Second.Content.Length),
@@ -271,7 +271,7 @@ public sealed class LoadedImage
             Require(mapping.Kind != MappingKind.Object || Objects.ContainsKey(mapping.Object), $"the object of mapping {mapping.Start:x} of process {process.Pid}");
             Require(mapping.Kind != MappingKind.Ring || mapping.Shared && Descriptions.GetValueOrDefault(mapping.Object) is State.Descriptors.IoUring.IoUringRecord, $"the io_uring of mapping {mapping.Start:x} of process {process.Pid}");
             Require(mapping.Kind != MappingKind.PacketRing || mapping.Shared && Descriptions.GetValueOrDefault(mapping.Object) is State.Descriptors.PacketSocket.PacketSocketRecord { Ring: { } packets } && mapping.Whole == (ulong)packets.Length && mapping.Offset < mapping.Whole && mapping.Length <= mapping.Whole - mapping.Offset, $"the ring of packets of mapping {mapping.Start:x} of process {process.Pid}");
-            Require(mapping.Protection is >= 0 and <= 7 && mapping.Name.Length < 256, $"mapping {mapping.Start:x} of process {process.Pid}");
+            Require(mapping.Protection is >= 0 and <= 7 && mapping.Key is >= 0 and <= ProtectionKeys.Last && (mapping.Key == 0 || mapping.Kind != MappingKind.Kernel) && mapping.Name.Length < 256, $"mapping {mapping.Start:x} of process {process.Pid}");
             Require(mapping.Policies is null || ArePolicies(mapping.Policies, mapping), $"the memory policies of mapping {mapping.Start:x} of process {process.Pid}");
             ulong page = mapping.Kind == MappingKind.Object ? Objects[mapping.Object].HugePage : 0;
             Require(page == 0 || (mapping.Start | mapping.End | mapping.Offset) % page == 0, $"the pages of mapping {mapping.Start:x} of process {process.Pid}");

@@ -17,6 +17,8 @@ public sealed class ExtendedLayout(IEnumerable<ExtendedPlace> places)
     public const int LegacyAndHeader = Header + 64;
     /// <summary>The first component that has one, and the number behind the last.</summary>
     public const int First = 2, Components = 63;
+    /// <summary>The rights of memory protection keys.</summary>
+    public const int Pkru = 9;
     private const int Mxcsr = 24, MxcsrMask = 28, Features = 464, Header = 512, StateLeaf = 0xd, Supervisor = 1;
     // What FXSAVE means where it tells no mask (Intel SDM volume 1, 11.6.6).
     private const uint UntoldMxcsrMask = 0xffbf;

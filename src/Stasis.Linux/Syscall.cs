@@ -30,7 +30,7 @@ public enum Syscall
     rt_tgsigqueueinfo = 297, prlimit64 = 302, name_to_handle_at = 303, open_by_handle_at = 304, setns = 308,
     process_vm_readv = 310, process_vm_writev = 311, kcmp = 312, sched_setattr = 314, sched_getattr = 315,
     renameat2 = 316, seccomp = 317, getrandom = 318, memfd_create = 319, bpf = 321, userfaultfd = 323, membarrier = 324, execveat = 322,
-    mlock2 = 325, copy_file_range = 326, preadv2 = 327, pkey_mprotect = 329, pkey_alloc = 330, statx = 332, rseq = 334,
+    mlock2 = 325, copy_file_range = 326, preadv2 = 327, pkey_mprotect = 329, pkey_alloc = 330, pkey_free = 331, statx = 332, rseq = 334,
     io_setup = 206, io_destroy = 207, io_getevents = 208, io_submit = 209, io_pgetevents = 333, fanotify_init = 300, fanotify_mark = 301,
     pidfd_send_signal = 424, io_uring_setup = 425, io_uring_enter = 426, io_uring_register = 427, fsopen = 430, fsconfig = 431, fsmount = 432, clone3 = 435, close_range = 436, pidfd_open = 434, pidfd_getfd = 438,
     epoll_pwait2 = 441, mseal = 462,

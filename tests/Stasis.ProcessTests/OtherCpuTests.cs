@@ -11,6 +11,7 @@ public sealed class OtherCpuTests
     [Theory]
     [InlineData("registers_vector")]
     [InlineData("registers_tiles")]
+    [InlineData("protection_keys")]
     public void Registers_that_lie_elsewhere_in_the_image_come_back(string victim)
     {
         string directory = Checkpointed(victim);

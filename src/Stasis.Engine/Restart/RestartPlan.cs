@@ -67,7 +67,10 @@ internal sealed class RestartPlan(LoadedImage image, RestartRequest request)
     {
         byte[] area = probe.Tracee.ExtendedState;
         foreach (ProcessRecord process in image.Living.ToArray())
+        {
+            if (ProtectionKeys.Uses(process) && (ExtendedLayout.FeaturesOf(area) >> ExtendedLayout.Pkru & 1) == 0) Add(process, "", "it uses memory protection keys, which this CPU does not have", "restart on a CPU with the same features");
             image.Replace(process with { Threads = [.. process.Threads.Select(thread => OnThisCpu(process, thread, area))] });
+        }
         if (image.Living.FirstOrDefault(process => process.ThirtyTwoBit) is { } compat && compatVdsoHash != image.Manifest.CompatVdsoHash)
             Add(compat, "", compatVdsoHash.Length == 0 ? "it is a 32-bit program, and this kernel runs none" : "it is a 32-bit program, and their vdso is another one here than in the image", compatVdsoHash.Length == 0 ? "restart where 32-bit programs run" : "restart under the same kernel");
         if (image.Manifest.VdsoHash.Length > 0 && vdsoHash != image.Manifest.VdsoHash)

@@ -13,6 +13,9 @@ public sealed record ProcMapping(
 {
     /// <summary>The size of its pages: more than 4096 for huge pages of hugetlbfs (transparent ones do not count here).</summary>
     public ulong PageSize { get; init; } = 4096;
+
+    /// <summary>Its memory protection key (man 7 pkeys); 0 also where the CPU has none.</summary>
+    public int Key { get; init; }
     public ulong Length => End - Start;
     public bool Has(string flag) => Flags.Contains(flag);
     public string Range => $"{Start:x}-{End:x}";
@@ -37,7 +40,7 @@ public static class ProcMaps
         return mappings;
     }
 
-    // Of the lines of smaps three kinds matter: the mapping's own, which starts with a small hex digit, the size of its pages, and its VmFlags.
+    // Of the lines of smaps four kinds matter: the mapping's own, which starts with a small hex digit, the size of its pages, its protection key, and its VmFlags.
     private static void AddLine(List<ProcMapping> mappings, ReadOnlySpan<byte> line)
     {
         if (line.StartsWith("VmFlags:"u8))
@@ -48,6 +51,10 @@ public static class ProcMaps
         {
             ReadOnlySpan<byte> kilobytes = line["KernelPageSize:"u8.Length..].TrimStart((byte)' ');
             if (mappings.Count > 0 && System.Buffers.Text.Utf8Parser.TryParse(kilobytes, out ulong size, out _) && size > 4 && size < ulong.MaxValue / 1024) mappings[^1] = mappings[^1] with { PageSize = size * 1024 };
+        }
+        else if (line.StartsWith("ProtectionKey:"u8))
+        {
+            if (mappings.Count > 0 && System.Buffers.Text.Utf8Parser.TryParse(line["ProtectionKey:"u8.Length..].TrimStart((byte)' '), out int key, out _) && key != 0) mappings[^1] = mappings[^1] with { Key = key };
         }
         else if (line.Length > 0 && line[0] is (>= (byte)'0' and <= (byte)'9') or (>= (byte)'a' and <= (byte)'f') && ParseLine(Encoding.UTF8.GetString(line)) is { } mapping)
         {

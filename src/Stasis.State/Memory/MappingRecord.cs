@@ -33,6 +33,9 @@ public sealed record MappingRecord
     public required ulong Start { get; init; }
     public required ulong End { get; init; }
     public required int Protection { get; init; }
+
+    /// <summary>Its memory protection key; see <see cref="ProtectionKeys"/>.</summary>
+    public int Key { get; init; }
     public required bool Shared { get; init; }
     public required MappingKind Kind { get; init; }
     public ulong Offset { get; init; }

@@ -72,6 +72,7 @@ public sealed class MemoryCapture(PageWriter pages, ObjectCatalogue objects, Map
             Start = mapping.Start,
             End = mapping.End,
             Protection = (int)mapping.Protection,
+            Key = mapping.Key,
             Shared = mapping.Shared,
             Kind = KernelMappings.Moves(mapping) ? MappingKind.Kernel : RingMappings.Is(mapping) ? MappingKind.Ring : PacketRingMappings.Is(mapping) ? MappingKind.PacketRing : AsyncContexts.Is(mapping) ? MappingKind.AsyncContext : SegmentAttach.Is(mapping) ? MappingKind.Segment : mapping.Inode == 0 ? MappingKind.Anonymous : MappingKind.Object,
             Offset = mapping.Inode == 0 || AsyncContexts.Is(mapping) ? 0 : mapping.Offset,

@@ -34,6 +34,7 @@ public sealed class MemoryRestore(BlankTask task, ProcessRecord process, PageRea
     {
         var batch = new TapeBatch(task);
         ClearOldSpace(batch.Tape, parking);
+        ProtectionKeys.Take(batch.Tape, process);
         foreach (MappingRecord mapping in process.Mappings.Where(mapping => mapping.Kind is not (MappingKind.Kernel or MappingKind.Segment))) Map(batch.Tape, mapping);
         foreach (SegmentAttach attach in SegmentAttach.Of(process.Mappings)) attach.Add(batch.Tape, segmentRooms[attach.Segment]);
         if (process.AsyncContexts.Length > 0)
@@ -58,6 +59,7 @@ public sealed class MemoryRestore(BlankTask task, ProcessRecord process, PageRea
         batch.Flush();
         CheckFills();
         foreach (MappingRecord mapping in process.Mappings.Where(mapping => mapping.Kind != MappingKind.Kernel)) Finish(batch, mapping);
+        ProtectionKeys.Release(batch.Tape, process);
         batch.Flush();
         foreach (TapeCall held in _locks.Where(held => held.Result.Errno is not (Errno.None or Errno.ENOMEM or Errno.EAGAIN))) held.Result.OrThrow("mlock", task.Tracee.Whose);
     }
@@ -156,6 +158,7 @@ public sealed class MemoryRestore(BlankTask task, ProcessRecord process, PageRea
         Tape tape = batch.Tape;
         if (FirstProtection(mapping) != mapping.Protection)
             tape.Call($"mprotect of {mapping.Start:x}-{mapping.End:x}", Syscall.mprotect, mapping.Start, mapping.Length, mapping.Protection);
+        ProtectionKeys.Set(tape, process, mapping);
         if (mapping.Flags.Contains("lo"))
             // ENOMEM only says that some page can't be had now (no access, a guard, the end of a file): the range is locked all the same.
             _locks.Add(tape.Try($"mlock of {mapping.Start:x}-{mapping.End:x}", Syscall.mlock2, mapping.Start, mapping.Length, mapping.Flags.Contains("lf") ? MLOCK_ONFAULT : 0));

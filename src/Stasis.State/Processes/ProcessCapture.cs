@@ -27,6 +27,7 @@ public sealed class ProcessCapture
     private TapeData? _subreaper;
     private TapeCall? _brk, _membarrier, _thp, _dumpable, _denial, _merge, _timerIds, _futexHash, _features;
     private TapeData? _permitted;
+    private TapeCall[] _keys = [];
 
     public ProcessCapture(ProcessSurvey survey, IReadOnlyList<HeldTask> tasks, Func<int, int> insideId) => (_survey, _tasks, _insideId) = (survey, tasks, insideId);
 
@@ -180,6 +181,7 @@ public sealed class ProcessCapture
         _merge = tape.Try("prctl(PR_GET_MEMORY_MERGE)", Syscall.prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
         _timerIds = tape.Try("prctl(PR_TIMER_CREATE_RESTORE_IDS)", Syscall.prctl, PR_TIMER_CREATE_RESTORE_IDS, 2, 0, 0, 0);
         _futexHash = FutexHash.Ask(tape);
+        _keys = ProtectionKeys.Ask(tape);
         _permitted = tape.Reserve(8);
         _features = tape.Try("arch_prctl(ARCH_GET_XCOMP_PERM)", Syscall.arch_prctl, ARCH_GET_XCOMP_PERM, _permitted);
         _membarrier = tape.Try("membarrier(GET_REGISTRATIONS)", Syscall.membarrier, MEMBARRIER_GET_REGISTRATIONS, 0, 0);
@@ -212,6 +214,7 @@ public sealed class ProcessCapture
             OomScoreAdjustment = Number($"/proc/{pid}/oom_score_adj"),
             Personality = Personality($"/proc/{_survey.Face}"),
             FutexHashSlots = FutexHash.Told(_futexHash!, _tasks.Count),
+            ProtectionKeys = ProtectionKeys.Told(_keys),
             AmxPermitted = !_features!.Result.Failed && (_permitted!.Read<ulong>() >> XFEATURE_XTILEDATA & 1) != 0,
             Dumpable = (int)_dumpable!.Result.Value,
             ChildSubreaper = _subreaper!.Read<int>() != 0,

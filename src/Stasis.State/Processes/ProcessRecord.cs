@@ -92,6 +92,9 @@ public sealed record ProcessRecord
     /// <summary>PR_FUTEX_HASH: slots of its own table of futexes, 0 when it uses that of all; null when the kernel chose.</summary>
     public int? FutexHashSlots { get; init; }
 
+    /// <summary>A bit for each memory protection key that it has allocated, from 1.</summary>
+    public int ProtectionKeys { get; init; }
+
     /// <summary>ARCH_GET_XCOMP_PERM: it may use the tile registers (AMX).</summary>
     public bool AmxPermitted { get; init; }
 

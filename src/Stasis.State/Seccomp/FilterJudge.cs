@@ -60,10 +60,14 @@ public sealed class FilterJudge(IReadOnlyList<SeccompFilterRecord> filters, int 
             Syscall.keyctl or Syscall.request_key => task.Pointed("cred", "cred") is { } credentials && credentials["thread_keyring"] == 0 && credentials["process_keyring"] == 0,
             Syscall.io_uring_enter => RingSight.RegisteredBy(tid).Count == 0,
             Syscall.modify_ldt => task.Pointed("mm", "mm_struct") is { } memory && memory["context.ldt"] == 0,
+            Syscall.pkey_mprotect => task.Pointed("mm", "mm_struct") is { } memory && HasNoKeys(memory["context.pkey_allocation_map"], (short)memory["context.execute_only_pkey"]),
             Syscall.get_mempolicy => task["mempolicy"] == 0 && HasNoPolicies(tid),
             _ => false,
         };
     }
+
+    // Of the keys that are taken, 0 is everybody's, and one may be the kernel's own.
+    private static bool HasNoKeys(ulong taken, int ofKernel) => (taken & ~1ul & ~(ofKernel > 0 ? 1ul << ofKernel : 0)) == 0;
 
     private static bool HasNoPolicies(int tid)
     {

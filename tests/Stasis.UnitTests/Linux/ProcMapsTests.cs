@@ -27,6 +27,13 @@ public sealed class ProcMapsTests
     }
 
     [Theory]
+    [InlineData("", 0)]
+    [InlineData("ProtectionKey:         0\n", 0)]
+    [InlineData("ProtectionKey:        15\n", 15)]
+    [InlineData("ProtectionKey:   9999999999\n", 0)]
+    public void The_protection_key_is_read(string line, int key) => Assert.Equal(key, One($"1000-2000 rw-p 0 0:0 0\nVmFlags: rd wr\n{line}").Key);
+
+    [Theory]
     [InlineData("---p", Protection.None, false)]
     [InlineData("r--p", Protection.Read, false)]
     [InlineData("-w-p", Protection.Write, false)]
