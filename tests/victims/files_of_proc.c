@@ -1,4 +1,4 @@
-// Files and directories of /proc: of the process itself, its child, its thread, a process outside, and one that is gone.
+// Files and directories of /proc: of the process itself, its child, its thread, a process outside, a zombie, and one that is gone.
 #include "victim.h"
 #include <dirent.h>
 
@@ -60,6 +60,12 @@ int main(void)
     must(kill(gone, SIGKILL));
     must(waitpid(gone, NULL, 0));
     expect(pread(of_gone, piece, sizeof piece, 0) == -1 && errno == ESRCH);
+    pid_t dead = child();
+    nap_ms(20);
+    int dead_memory = of(dead, "mem", O_RDWR), dead_mappings = of(dead, "maps", O_RDONLY), dead_status = of(dead, "status", O_RDONLY);
+    must(kill(dead, SIGKILL));
+    siginfo_t end;
+    must(waitid(P_PID, dead, &end, WEXITED | WNOWAIT));
     // In the middle of the first line: "Name:\tfiles_of_proc\n"
     expect_equal(read(own, piece, 6), 6);
     char *outsider = strdup(text_of(of_outsider));
@@ -83,6 +89,16 @@ int main(void)
     expect(pread(of_gone, piece, sizeof piece, 0) == -1 && errno == ESRCH);
     expect(openat(gone_directory, "stat", O_RDONLY) == -1);
     expect(fcntl(gone_list, F_GETFL) >= 0);
+    expect_equal(pread(dead_memory, &seen, sizeof seen, (off_t)(uintptr_t)&word), 0);
+    expect_equal(pread(dead_mappings, piece, sizeof piece, 0), 0);
+    expect(strstr(text_of(dead_status), "\nState:\tZ (zombie)\n"));
+    char link[64], path[64];
+    sprintf(name, "/proc/self/fd/%d", dead_memory);
+    ssize_t length = must(readlink(name, link, sizeof link - 1));
+    link[length] = 0;
+    sprintf(path, "/proc/%d/mem", dead);
+    expect(strcmp(link, path) == 0);
+    expect_equal(waitpid(dead, NULL, 0), dead);
     int threads = 0;
     DIR *listing = fdopendir(list);
     for (struct dirent *entry; (entry = readdir(listing));)

@@ -128,6 +128,11 @@ internal sealed partial class RestartJourney
 
     private IReadOnlyDictionary<int, int> _ids = new Dictionary<int, int>();
 
+    private void MakeWhileItLives(int process)
+    {
+        foreach (int id in _late.Where(id => DescriptorKinds.Of(_image.Descriptions[id]).NeedsAlive(_image.Descriptions[id]) == process)) Make(id);
+    }
+
     /// <summary>Above every number of ours by one more, so that in no blank process, which inherited ours of an earlier time, it is anything else, nor
     /// the lowest that is free.</summary>
     private void MakeLateDescriptions()

@@ -173,12 +173,12 @@ internal sealed partial class RestartJourney(RestartRequest request)
         BlankTask maker = BlankTask.Spawn(_arena);
         _trace.Made(maker.Tid);
         _clock.Prepare(maker);
-        var builder = new TreeBuilder(_image, _trace, TerminalsOfSessions());
+        var builder = new TreeBuilder(_image, _trace, TerminalsOfSessions(), MakeWhileItLives);
+        _ids = builder.Ids;
         BlankTask? init = _init = newPidNamespace ? NamespaceInit.Make(maker, _trace) : null;
         builder.Build(init ?? maker, init is not null || request.Detach);
         if (init is not null) CloseInherited(init);
         blanks = builder.Blanks;
-        _ids = builder.Ids;
         return (maker, init);
     }
 

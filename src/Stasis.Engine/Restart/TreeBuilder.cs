@@ -12,7 +12,8 @@ namespace Stasis.Engine.Restart;
 /// are opened by a helper with the leader's id, which then ends.
 /// </summary>
 /// <param name="terminals">For each session that has a terminal of the image: its number in every blank process, and its foreground group (0 for none).</param>
-internal sealed class TreeBuilder(LoadedImage image, RestartTrace trace, IReadOnlyDictionary<int, (int Descriptor, int ForegroundGroup)> terminals)
+/// <param name="beforeEnd">Called with the id in the image of each zombie while it still lives, when <see cref="Ids"/> are all there.</param>
+internal sealed class TreeBuilder(LoadedImage image, RestartTrace trace, IReadOnlyDictionary<int, (int Descriptor, int ForegroundGroup)> terminals, Action<int> beforeEnd)
 {
     private const int CLONE_PARENT = 0x8000, SIGCHLD = Signals.SIGCHLD;
     private readonly Dictionary<int, BlankTask> _blanks = [];
@@ -212,6 +213,7 @@ internal sealed class TreeBuilder(LoadedImage image, RestartTrace trace, IReadOn
     // Ends the same way as the one in the image, and is left for its parent to wait for. The parent's pending SIGCHLD is taken away later.
     private void MakeZombie(ProcessRecord zombie)
     {
+        beforeEnd(zombie.Pid);
         _blanks[zombie.Pid].EndBy(zombie.ZombieStatus!.Value, zombie.Comm);
         _blanks.Remove(zombie.Pid);
     }

@@ -349,6 +349,9 @@ public abstract class DescriptorKind
     /// <summary>Whether the description can't be made before the processes and threads of the tree are there (a handle of one of them).</summary>
     public virtual bool NeedsTree(Description description) => false;
 
+    /// <summary>Of those that need the tree: the process, by its id in the image, without whose memory it can't be made, also where that is to be a zombie; 0 for none.</summary>
+    public virtual int NeedsAlive(Description description) => 0;
+
     /// <summary>The descriptions that <see cref="Rebuild"/> asks for: where one of them needs the tree, this one waits too.</summary>
     public virtual IEnumerable<int> Needs(Description description) => [];
 

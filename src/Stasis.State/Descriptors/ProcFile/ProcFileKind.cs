@@ -78,6 +78,9 @@ public sealed class ProcFileKind : DescriptorKind
 
     public override bool NeedsTree(Description description) => ((ProcFileRecord)description).Target == ProcFileTarget.Inside;
 
+    // mem, maps and some more can't be opened any more when the memory is gone; who has them open reads the end of file.
+    public override int NeedsAlive(Description description) => description is ProcFileRecord { Target: ProcFileTarget.Inside } record ? record.Process : 0;
+
     public override int Rebuild(Description description, RebuildContext context)
     {
         var record = (ProcFileRecord)description;
