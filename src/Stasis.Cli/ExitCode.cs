@@ -2,7 +2,7 @@ namespace Stasis.Cli;
 
 /// <summary>
 /// How stasis itself ends. Usage, bad data, unavailable and no permission carry the numbers of sysexits.h. A foreground restart
-/// and <c>run</c> end with the program's own code instead, as a shell tells it.
+/// and <c>run</c> end with the program's own code instead, as a shell tells it. 10 is <see cref="State.Processes.Requester.RestartedStatus"/>.
 /// </summary>
 internal static class ExitCode
 {
@@ -17,6 +17,7 @@ internal static class ExitCode
     public static readonly IReadOnlyList<(string Code, string Meaning)> Meanings =
     [
         ("0", "done"),
+        ("10", "`checkpoint` of the program that has started it: this is a life that a restart has begun"),
         ("64", "usage: the command line is not understood; nothing was touched"),
         ("65", "the image is broken, incomplete, of an unknown version, or not an image"),
         ("69", "refused: something can't be carried or rebuilt; every problem is listed and nothing was touched"),

@@ -12,7 +12,7 @@ public static class StasisEngine
     public const string Version = "0.1.0";
 
     public static CheckReport Check(int pid) => Translate(() => CheckJourney.Run(pid));
-    public static CheckpointReport Checkpoint(CheckpointRequest request) => Translate(() => new CheckpointJourney(request).Run());
+    public static CheckpointReport Checkpoint(CheckpointRequest request) => Translate(() => CheckpointJourney.For(request).Run());
 
     /// <param name="started">Told the root's pid as soon as the tree runs (the pid file is written by then).</param>
     public static RestartReport Restart(RestartRequest request, Action<RestartReport>? started = null) => Translate(() => new RestartJourney(request).Run(started));

@@ -33,6 +33,16 @@ namespace Stasis.Engine;
 /// </summary>
 internal sealed class CheckpointJourney(CheckpointRequest request)
 {
+    /// <summary>
+    /// A program that asks for itself goes on, and hears of the end from us; progress could wait for a reader that is frozen.
+    /// Errors: <see cref="StasisFailure"/> when we ourselves are meant.
+    /// </summary>
+    public static CheckpointJourney For(CheckpointRequest request)
+    {
+        if (Requester.Is(request.Pid)) throw new StasisFailure(FailureKind.Failed, "stasis can't checkpoint itself; name the process that has started it");
+        return new CheckpointJourney(Requester.IsBelow(RunNamespace.Meant(request.Pid)) ? request with { LeaveRunning = true, Progress = null, OfItself = true } : request);
+    }
+
     private readonly int _root = RunNamespace.Meant(request.Pid);
     private readonly Stopwatch _total = Stopwatch.StartNew();
     private readonly CodeFinder _finder = new();
@@ -106,6 +116,7 @@ internal sealed class CheckpointJourney(CheckpointRequest request)
         return new CheckpointReport(System.IO.Path.GetFullPath(request.Directory), _root, tree.Processes.Count, freezer.TaskCount,
             descriptors.Tables.Sum(table => table.Entries.Length), (long)_savedBytes, imageBytes, unfrozenAt, _total.Elapsed.TotalMilliseconds, request.LeaveRunning, examined.Losses)
         {
+            OfItself = request.OfItself,
             OuterTcpConnections = State.Descriptors.TcpConnection.TcpConnectionRecord.Outer(descriptions),
         };
     }
@@ -413,6 +424,7 @@ internal sealed class CheckpointJourney(CheckpointRequest request)
             Threads = [.. OwnTables(process, _records[process.Pid].Threads, descriptors).Select(thread => thread.OwnPlaces is { } own ? thread with { OwnPlaces = own.At(image.InPlace) } : thread)],
         })];
         HashSet<int> pids = [.. processes.Select(process => process.Pid)];
+        processes = WithNewsOfRequester(tree, processes);
         ProcessRecord root = processes[0];
         var record = new TreeRecord
         {
@@ -429,6 +441,13 @@ internal sealed class CheckpointJourney(CheckpointRequest request)
         image.WriteJson("objects.json", new ObjectsRecord([.. _objects.All.Select(entry => entry.Record).OrderBy(o => o.Id)]), ImageJson.Default.ObjectsRecord);
         image.WriteJson("ipc.json", _ipcRecord, ImageJson.Default.IpcRecord);
         image.WriteJson("descriptors.json", new DescriptionsRecord(descriptions), ImageJson.Default.DescriptionsRecord);
+    }
+
+    private ProcessRecord[] WithNewsOfRequester(TreeSurvey tree, ProcessRecord[] processes)
+    {
+        if (!request.OfItself) return processes;
+        ProcessRecord command = processes[tree.Processes.ToList().FindIndex(process => Requester.Is(process.Pid))];
+        return [.. processes.Select(process => process.Pid == command.Parent ? process with { SharedPendingSignals = Requester.WithNews(process.SharedPendingSignals, command, tree.Processes.First(one => Requester.Is(one.Pid)).Status.Numbers("Uid")[0]) } : process)];
     }
 
     private ThreadRecord[] OwnTables(ProcessSurvey process, ThreadRecord[] threads, DescriptorCapture descriptors)

@@ -62,6 +62,7 @@ internal sealed class Freezer(IReadOnlySet<int> eventWaits) : IDisposable
         Queue<int> open = new(TreeSurvey.Tops(root));
         while (open.TryDequeue(out int pid))
         {
+            if (Requester.Is(pid)) continue;
             bool goesOn = but is not null && but.Contains(pid);
             while (!goesOn && StopTasks(pid)) found = true;
             if (!goesOn && !_byProcess.ContainsKey(pid) && !_traced.ContainsKey(pid)) continue;

@@ -41,6 +41,9 @@ public sealed record CheckpointRequest(int Pid, string Directory, bool LeaveRunn
     public IReadOnlyList<string> Hooks { get; init; } = [];
 
     public OutsideSocketPolicy OutsideSockets { get; init; }
+
+    /// <summary>A process of the tree has started this stasis.</summary>
+    internal bool OfItself { get; init; }
 }
 
 /// <summary>A descriptor of a process, by its pid as the caller sees it.</summary>
@@ -53,6 +56,9 @@ public sealed record CheckpointReport(string Image, int Pid, int Processes, int 
 {
     /// <summary>TCP connections to programs outside of the tree, which are held still until the restart when the tree was ended.</summary>
     public int OuterTcpConnections { get; init; }
+
+    /// <summary>The program asked for this itself: the command that did so ends with 10 in each life that a restart begins.</summary>
+    public bool OfItself { get; init; }
 }
 
 /// <summary>What becomes of TCP connections whose other end is not in the image: they go on, or they have ended.</summary>

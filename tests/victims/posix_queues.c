@@ -94,6 +94,7 @@ int main(void)
         _exit(memcmp(mine, "child", 5) == 0 ? 0 : 1);
     }
     nap_ms(20);
+    await_new_threads();
     ready();
     wait_verify();
     struct mq_attr attributes;

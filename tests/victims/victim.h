@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -138,6 +139,27 @@ static inline void wait_verify_through_signals(void)
 }
 
 // Memory that a victim and its children share to report to each other.
+// A thread is born with all signals blocked, and the C library undoes that when it runs (signals 32 and 33, which only the library blocks,
+// tell): also one that the library has made for itself, which says nothing when it is there.
+static inline void await_new_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    expect(tasks != NULL);
+    for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+        char path[300], line[256];
+        unsigned long long blocked = 0;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
+        do {
+            FILE *status = task->d_name[0] == '.' ? NULL : fopen(path, "r");
+            while (status != NULL && fgets(line, sizeof line, status) != NULL)
+                sscanf(line, "SigBlk: %llx", &blocked);
+            if (status != NULL)
+                fclose(status);
+        } while ((blocked >> 31 & 3) != 0 && (nap_ms(1), true));
+    }
+    closedir(tasks);
+}
+
 static inline void *shared_memory(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

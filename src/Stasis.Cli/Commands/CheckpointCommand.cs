@@ -33,12 +33,17 @@ internal static class CheckpointCommand
         var verb = new Verb("checkpoint", "Saves a running process and all its descendants in an image, from which `stasis restart` brings them back.")
         {
             Usage = "checkpoint PID -o DIR [--leave-running] [--save-files] [--outside-sockets POLICY] [--external PID/NUMBER]... [--hook PROGRAM]...",
-            Notes = ["The program needs no preparation. If anything in it can't be carried, everything that stands in the way is listed and nothing is touched; `stasis check PID` tells beforehand."],
+            Notes =
+            [
+                "The program needs no preparation. If anything in it can't be carried, everything that stands in the way is listed and nothing is touched; `stasis check PID` tells beforehand.",
+                "A program can ask for itself: `stasis checkpoint $$ -o DIR` in a script ends with 0 in the life that goes on, which is never ended by it, and with 10 in each life that a restart begins.",
+            ],
             Examples =
             [
                 new("stasis checkpoint 4242 -o job.image", "Save process 4242 and its descendants, then end them."),
                 new("stasis checkpoint 4242 -o job.image --leave-running", "Save them and let them go on."),
                 new("stasis checkpoint $(pidof -s simulate) -o /backup/run7 --leave-running --save-files", "Also save what they have written so far, so that a restart can put the files back."),
+                new("stasis checkpoint $$ -o step3; case $? in 0) echo went on;; 10) echo came back;; esac", "In a script: save it between two steps, and tell in which life it is."),
             ],
         };
         verb.Arguments.Add(pid);
@@ -92,7 +97,7 @@ internal static class CheckpointCommand
     {
         string what = $"{Quantity.Processes(report.Processes)}, {Quantity.Threads(report.Threads)}, {Quantity.Descriptors(report.Descriptors)}, {Quantity.Bytes(report.MemoryBytes)} of memory";
         output.WriteLine($"Process {report.Pid} is saved in {Printable.Of(report.Image)}: {what}; {Quantity.Bytes(report.ImageBytes)} on disk, in {Quantity.Milliseconds(report.TotalMilliseconds)}.");
-        string after = report.LeftRunning ? "and goes on running" : "and has been ended";
+        string after = report.OfItself ? "and goes on; in each life that a restart begins, this command ends with 10" : report.LeftRunning ? "and goes on running" : "and has been ended";
         foreach (Loss loss in report.Losses) output.WriteLine($"Not as it was: {ImageText.Words(loss)}.");
         if (report.OuterTcpConnections > 0 && !report.LeftRunning)
             output.WriteLine($"{Quantity.Connections(report.OuterTcpConnections)} to programs outside of it {(report.OuterTcpConnections == 1 ? "is" : "are")} held still until the restart.");

@@ -82,6 +82,7 @@ internal sealed class ImageReading
 
     private static string State(ProcessRecord process) => process switch
     {
+        { Requester: true } => $"the command that asked for this; ends with {Requester.RestartedStatus} at a restart",
         { ZombieStatus: not null } => "ended, not waited for",
         { StopSignal: not 0 } => "stopped",
         _ => "running",

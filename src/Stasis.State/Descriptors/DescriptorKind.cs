@@ -98,6 +98,9 @@ public sealed class ExamineContext : IDisposable
     /// <summary>Every descriptor of every process of the tree, and what <see cref="DescriptorKind.Inside"/> found in them.</summary>
     public required IReadOnlyList<Sighting> All { get; init; }
 
+    /// <summary>What this stasis has open, where it is one of the tree's commands itself (<see cref="Processes.Requester"/>): ends of the tree's that are closed in the image.</summary>
+    public IReadOnlyList<Sighting> OfRequester { get; init; } = [];
+
     /// <summary>Whether the tree stands still: this look is the one that counts, and what takes steps back afterwards may be done.</summary>
     public bool Frozen { get; init; }
 

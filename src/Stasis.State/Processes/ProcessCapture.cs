@@ -244,6 +244,7 @@ public sealed class ProcessCapture
         Comm = survey.Command,
         ExitSignal = survey.Stat.ExitSignal,
         ZombieStatus = survey.Zombie ? survey.Stat.ExitCode : null,
+        Requester = Requester.Is(survey.Pid),
     };
 
     private static long Microseconds(TapeData value, int offset) => value.Read<long>(offset) * 1_000_000 + value.Read<long>(offset + 8);

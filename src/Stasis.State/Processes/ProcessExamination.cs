@@ -28,6 +28,7 @@ public static class ProcessExamination
             Frozen = tracer != 0,
             Tree = tree.Processes.SelectMany(process => (int[])[process.Pid, process.Face, .. process.OwnDescriptors.Keys]).ToHashSet(),
             Ipc = LookAtIpc(tree),
+            OfRequester = tree.Processes.FirstOrDefault(process => Requester.Is(process.Pid)) is { } requester ? ProcessSurvey.DescriptorsOf(requester.Pid, requester.Command, new ProblemList()) : [],
         };
         var catalogue = new ObjectCatalogue();
         foreach (ProcessSurvey process in tree.Processes.Where(process => !process.Zombie))
@@ -38,6 +39,7 @@ public static class ProcessExamination
             Mappings(process, all, context.Frozen, problems, catalogue);
             WatchedMemory.Examine(process, problems);
         }
+        Requester.Examine(tree, problems);
         TraceExamination.Zombies(tree, problems);
         SegmentExamination.Run(tree, context.Ipc, problems, context.Frozen);
         Sharing(tree, problems, tracer);

@@ -51,6 +51,9 @@ public sealed record ProcessRecord
     /// <summary>The status that its parent will wait for, when it is a zombie; then nothing below is filled in.</summary>
     public int? ZombieStatus { get; init; }
 
+    /// <summary>It is the command by which the program asked for this checkpoint; see <see cref="Processes.Requester"/>.</summary>
+    public bool Requester { get; init; }
+
     /// <summary>The status that its main thread has ended with while others go on; then it is not among the threads.</summary>
     public int? LeaderStatus { get; init; }
 

@@ -60,9 +60,10 @@ public sealed class ProcessSurvey
         ProcStat? stat = ProcStat.Read(pid);
         ProcStatus? status = ProcStatus.Read($"/proc/{pid}");
         if (stat is null || status is null) return null;
+        if (Requester.Is(pid)) return Ended(pid, Requester.Ended(stat), status);
         List<int> tids = TidsOf(pid);
         int face = stat.State is not ('Z' or 'X') ? pid : tids.FirstOrDefault(tid => tid != pid && ProcStat.ReadTask(pid, tid) is { State: not ('Z' or 'X') });
-        if (face == 0) return new ProcessSurvey { Pid = pid, Stat = stat, Status = status, Tids = [], Mappings = [], Descriptors = [], Face = pid, FaceStat = stat, FaceStatus = status };
+        if (face == 0) return Ended(pid, stat, status);
         ProcStat? faceStat = face == pid ? stat : ProcStat.ReadTask(pid, face);
         ProcStatus? faceStatus = face == pid ? status : ProcStatus.Read($"/proc/{pid}/task/{face}");
         if (faceStat is null || faceStatus is null) return null;
@@ -88,6 +89,9 @@ public sealed class ProcessSurvey
             FaceStatus = faceStatus,
         };
     }
+
+    private static ProcessSurvey Ended(int pid, ProcStat stat, ProcStatus status) =>
+        new() { Pid = pid, Stat = stat, Status = status, Tids = [], Mappings = [], Descriptors = [], Face = pid, FaceStat = stat, FaceStatus = status };
 
     private const int EM_386 = 3;
 
@@ -143,7 +147,7 @@ public sealed class ProcessSurvey
         return children;
     }
 
-    private static List<Sighting> DescriptorsOf(int pid, string command, ProblemList problems)
+    public static List<Sighting> DescriptorsOf(int pid, string command, ProblemList problems)
     {
         List<Sighting> sightings = [];
         (SysResult listed, List<string> names) = Files.List($"/proc/{pid}/fd");
@@ -208,6 +212,7 @@ public sealed class TreeSurvey
         {
             if (ProcessSurvey.Take(pid, problems) is not { } process) continue;
             processes.Add(process);
+            if (Requester.Is(pid)) continue; // what it has started is its own affair
             foreach (int child in ProcessSurvey.ChildrenOf(pid, process.Tids)) if (seen.Add(child)) open.Enqueue(child);
         }
         return processes.Count == 0 || processes[0].Pid != root ? null : new TreeSurvey(processes);

@@ -41,7 +41,7 @@ public sealed class PipeKind : DescriptorKind
         if (!context.Cache.TryGetValue("pipes", out object? cached))
         {
             var all = new Dictionary<ulong, Ends>();
-            foreach (Sighting end in context.All.Where(s => s.Link.StartsWith("pipe:", StringComparison.Ordinal)))
+            foreach (Sighting end in context.All.Concat(context.OfRequester).Where(s => s.Link.StartsWith("pipe:", StringComparison.Ordinal)))
             {
                 Ends have = all.GetValueOrDefault(end.Status.Inode) ?? new Ends(false, false, false, false);
                 all[end.Status.Inode] = new Ends(have.Read || Reads(end), have.Write || Writes(end), have.Packets || (end.Flags & OpenFlags.O_DIRECT) != 0, have.Standard || end.Number <= 2);
