@@ -19,6 +19,7 @@ internal sealed class Freezer(IReadOnlySet<int> eventWaits) : IDisposable
     private readonly Dictionary<int, Tracee> _tasks = [];
     private readonly Dictionary<int, List<Tracee>> _byProcess = [];
     private readonly Dictionary<int, (int Process, int Tracer)> _traced = [];
+    private readonly HashSet<int> _parents = [];
     private bool _released;
 
     /// <summary>The frozen tasks of each process, leader first.</summary>
@@ -66,18 +67,26 @@ internal sealed class Freezer(IReadOnlySet<int> eventWaits) : IDisposable
             bool goesOn = but is not null && but.Contains(pid);
             while (!goesOn && StopTasks(pid)) found = true;
             if (!goesOn && !_byProcess.ContainsKey(pid) && !_traced.ContainsKey(pid)) continue;
-            foreach (int child in ProcessSurvey.ChildrenOf(pid, ProcessSurvey.TidsOf(pid))) open.Enqueue(child);
+            foreach (int tid in ProcessSurvey.TidsOf(pid))
+            {
+                List<int> children = ProcessSurvey.ChildrenOf(pid, [tid]);
+                if (children.Count > 0) _parents.Add(tid);
+                foreach (int child in children) open.Enqueue(child);
+            }
         }
         return found;
     }
 
-    // Seizes and interrupts all tasks of a process that are not stopped yet, then waits for all of them. True when there was one.
+    // Seizes all tasks of a process that are not stopped yet, interrupts them, then waits for all of them. True when there was one.
+    // All are seized before one is stopped, and the main thread last: a signal that a process ignores waits for it while that thread is traced
+    // (see IgnoredSignals), and must wake none that we do not hold yet, whose call it would end.
     private bool StopTasks(int pid)
     {
         List<Tracee> interrupted = [];
         Dictionary<Tracee, EventWait> waits = [];
         bool found = false;
-        foreach (int tid in ProcessSurvey.TidsOf(pid).OrderBy(tid => tid != pid))
+        List<Tracee> seizedNow = [];
+        foreach (int tid in ProcessSurvey.TidsOf(pid).OrderBy(tid => tid == pid))
         {
             if (_tasks.ContainsKey(tid) || _traced.ContainsKey(tid)) continue;
             if (ProcStat.ReadTask(pid, tid) is not { State: not ('Z' or 'X') }) continue;
@@ -96,9 +105,13 @@ internal sealed class Freezer(IReadOnlySet<int> eventWaits) : IDisposable
             _tasks[tid] = tracee;
             if (!_byProcess.TryGetValue(pid, out List<Tracee>? tasks)) _byProcess[pid] = tasks = [];
             tasks.Add(tracee);
+            seizedNow.Add(tracee);
+        }
+        foreach (Tracee tracee in seizedNow)
+        {
             try
             {
-                if (eventWaits.Contains(tid) && EventWait.Look(pid, tid) is { } wait) waits[tracee] = wait;
+                if (eventWaits.Contains(tracee.Tid) && EventWait.Look(pid, tracee.Tid) is { } wait) waits[tracee] = wait;
                 tracee.Interrupt();
                 interrupted.Add(tracee);
             }
@@ -269,14 +282,16 @@ internal sealed class Freezer(IReadOnlySet<int> eventWaits) : IDisposable
 
     /// <summary>
     /// Lets every task go on, children before their parents as the kernel does when we die: a parent that attaches to a child at once must
-    /// not find that it still has us as a tracer. They were stopped in the opposite order for the same reason.
+    /// not find that it still has us as a tracer. They were stopped in the opposite order for the same reason. Of one process first those threads to
+    /// which signals are sent: as long as they are traced, one that the process ignores wakes the others.
     /// </summary>
     public void Release()
     {
         if (_released) return;
         _released = true;
         LetTracedGo();
-        foreach (Tracee tracee in _tasks.Values.Reverse()) LetGo(tracee);
+        foreach (int process in _tasks.Values.Select(tracee => tracee.Tgid).Distinct().Reverse())
+            foreach (Tracee tracee in _byProcess[process].OrderBy(tracee => tracee.Tid != process).ThenBy(tracee => !_parents.Contains(tracee.Tid))) LetGo(tracee);
     }
 
     private static void LetGo(Tracee tracee)

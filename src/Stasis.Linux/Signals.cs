@@ -8,6 +8,9 @@ public static class Signals
         SIGURG = 23, SIGWINCH = 28;
     public const int Count = 64;
     public static ulong Bit(int signal) => 1ul << (signal - 1);
+
+    /// <summary>Those that do nothing where the program has not asked for them (man 7 signal).</summary>
+    public static readonly ulong IgnoredByDefault = Bit(SIGCHLD) | Bit(SIGCONT) | Bit(SIGURG) | Bit(SIGWINCH);
     public static bool IsStop(int signal) => signal is SIGSTOP or SIGTSTP or SIGTTIN or SIGTTOU;
 
     private static readonly string[] s_names =

@@ -72,8 +72,8 @@ public sealed class LiveMachine : TapeMachine
         UserRegisters registers = tracee.Registers;
         if (!SyscallRestart.IsStrayInterrupt(registers) || IsOnItsWayHome(registers)) return;
         ProcStatus? status = ProcStatus.Read($"/proc/{tracee.Tgid}/task/{tracee.Tid}");
-        if (status is null || ((status.Hex("SigPnd") | status.Hex("ShdPnd")) & ~status.Hex("SigBlk")) != 0) return;
-        tracee.Registers = registers with { rax = unchecked((ulong)-(long)Errno.ERESTARTNOHAND) };
+        if (status is null || ((status.Hex("SigPnd") | status.Hex("ShdPnd")) & ~status.Hex("SigBlk") & ~status.IgnoredSignals) != 0) return;
+        tracee.Registers = SyscallRestart.UnlessHandled(registers);
     }
 
     internal static ulong Place(IReadOnlyList<ProcMapping> mappings, ulong length, bool compat = false)

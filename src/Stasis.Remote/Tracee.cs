@@ -1,5 +1,6 @@
 using Stasis.Linux;
 using Stasis.Linux.Proc;
+using Stasis.Remote.X64;
 
 namespace Stasis.Remote;
 
@@ -158,8 +159,18 @@ public sealed class Tracee(int tid, int tgid) : HeldTask(tid, tgid)
                 GroupStopSignal = Signals.IsStop(status.StopSignal) ? status.StopSignal : 0;
                 return;
             }
-            Continue(status.Event == 0 && !status.SyscallStop ? status.StopSignal : 0);
+            int signal = status.Event == 0 && !status.SyscallStop ? status.StopSignal : 0;
+            if (signal != 0) SpareOfIgnored(signal);
+            Continue(signal);
         }
+    }
+
+    // Only because we trace it did such a signal wake it; by itself it would have slept on.
+    private void SpareOfIgnored(int signal)
+    {
+        UserRegisters registers = Registers;
+        if (SyscallRestart.IsStrayInterrupt(registers) && ProcStatus.Read($"/proc/{Tgid}/task/{Tid}") is { } status && (status.IgnoredSignals & Signals.Bit(signal)) != 0)
+            Registers = SyscallRestart.UnlessHandled(registers);
     }
 
     /// <summary>Runs one system call that the registers are set up for, from entry to exit; the registers at its exit.</summary>

@@ -1,37 +1,34 @@
-// beating FILE SECONDS: whether every counter of the victim `checksum` goes on within that time.
+// beating FILE SECONDS: whether every counter of a busy victim (victims/beats.h) goes on within that time.
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS = 4 };
-
-static int look(int fd, unsigned long *counts)
-{
-    return pread(fd, counts, THREADS * sizeof *counts, 0) == THREADS * sizeof *counts;
-}
+enum { MOST = 64 };
 
 int main(int count, char **arguments)
 {
     if (count != 3)
         return 64;
-    unsigned long first[THREADS], now[THREADS];
+    unsigned long first[MOST], now[MOST];
     int fd = open(arguments[1], O_RDONLY);
-    if (fd < 0 || !look(fd, first))
+    ssize_t length = fd < 0 ? -1 : pread(fd, first, sizeof first, 0);
+    int number = length / (int)sizeof *first;
+    if (length <= 0)
         return 66;
     for (int tries = atoi(arguments[2]) * 500; tries > 0; tries--) {
         int going = 0;
-        if (!look(fd, now))
+        if (pread(fd, now, sizeof now, 0) != length)
             return 66;
-        for (int i = 0; i < THREADS; i++)
+        for (int i = 0; i < number; i++)
             going += now[i] > first[i];
-        if (going == THREADS)
+        if (going == number)
             return 0;
         nanosleep(&(struct timespec){0, 2000000}, NULL);
     }
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < number; i++)
         if (now[i] == first[i])
-            printf("thread %d stands still at %lu\n", i, now[i]);
+            printf("number %d stands still at %lu\n", i, now[i]);
     return 1;
 }

@@ -188,10 +188,10 @@ internal sealed partial class RestartJourney
         foreach (ProcessRecord process in running.Where(traces.IsTracer)) Complete(process);
         foreach (ProcessRecord process in running) ResumeWaits(process);
         // From here on the tree lives; until the last task is let go, a death of the tool would still end those that it holds.
-        List<BlankTask> tasks = [.. _image.Living.Where(process => !TraceRestore.IsTraced(process)).SelectMany(process => _tasks[process.Pid])];
-        foreach (BlankTask task in tasks) Ptrace.SetOptions(task.Tid, 0);
+        List<List<BlankTask>> tasks = [.. _image.Living.Where(process => !TraceRestore.IsTraced(process)).Select(process => _tasks[process.Pid])];
+        foreach (BlankTask task in tasks.SelectMany(task => task)) Ptrace.SetOptions(task.Tid, 0);
         init?.BecomeInit(_image.Root.Pid);
-        // Children before their parents: one that attaches to its child at once must not find that we still trace it.
-        foreach (BlankTask task in Enumerable.Reverse(tasks)) task.Tracee.Detach();
+        // Children before their parents: one that attaches to its child at once must not find that we still trace it. The main thread first: see Freezer.Release.
+        foreach (BlankTask task in Enumerable.Reverse(tasks).SelectMany(task => task)) task.Tracee.Detach();
     }
 }

@@ -35,6 +35,9 @@ public sealed class ProcStatus
     public int Number(string field) => int.TryParse(Text(field).Split('\t', ' ')[0], CultureInfo.InvariantCulture, out int value) ? value : 0;
     public int Octal(string field) { try { return Convert.ToInt32(Text(field), 8); } catch (Exception e) when (e is FormatException or OverflowException or ArgumentException) { return 0; } }
 
+    /// <summary>Signals that do nothing to it. One that is traced gets them all the same (kernel/signal.c, sig_ignored): they wait for it, or stop it for its tracer.</summary>
+    public ulong IgnoredSignals => Hex("SigIgn") | Signals.IgnoredByDefault & ~Hex("SigCgt");
+
     public uint[] Numbers(string field) =>
         [.. Text(field).Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries).Select(part => uint.TryParse(part, CultureInfo.InvariantCulture, out uint value) ? value : 0)];
 }

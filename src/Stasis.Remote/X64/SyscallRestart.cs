@@ -33,6 +33,9 @@ public static class SyscallRestart
     public static bool IsStrayInterrupt(in UserRegisters registers) => InSyscall(registers) && Pending(registers) == Errno.EINTR &&
         (Compat.IsIn(registers) ? Compat.EndsByStop((long)registers.orig_rax) : EndsByStop((Syscall)registers.orig_rax));
 
+    /// <summary>The registers with a call that starts again where no handler runs first, and else ends with EINTR.</summary>
+    public static UserRegisters UnlessHandled(UserRegisters registers) => registers with { rax = unchecked((ulong)-(long)Errno.ERESTARTNOHAND) };
+
     private static bool EndsByStop(Syscall call) => call is Syscall.epoll_wait or Syscall.epoll_pwait or Syscall.epoll_pwait2 or Syscall.semop or Syscall.semtimedop
             or Syscall.rt_sigtimedwait or Syscall.recvfrom or Syscall.recvmsg or Syscall.sendto or Syscall.sendmsg or Syscall.accept or Syscall.accept4
             or Syscall.io_uring_enter or Syscall.io_getevents or Syscall.io_pgetevents or Syscall.connect or Syscall.read or Syscall.write or Syscall.readv or Syscall.writev;
