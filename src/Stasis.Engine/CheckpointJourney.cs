@@ -40,7 +40,10 @@ internal sealed class CheckpointJourney(CheckpointRequest request)
     public static CheckpointJourney For(CheckpointRequest request)
     {
         if (Requester.Is(request.Pid)) throw new StasisFailure(FailureKind.Failed, "stasis can't checkpoint itself; name the process that has started it");
-        return new CheckpointJourney(Requester.IsBelow(RunNamespace.Meant(request.Pid)) ? request with { LeaveRunning = true, Progress = null, OfItself = true } : request);
+        int root = RunNamespace.Meant(request.Pid);
+        if (!Requester.IsBelow(root)) return new CheckpointJourney(request);
+        Requester.AwaitOlder(root);
+        return new CheckpointJourney(request with { LeaveRunning = true, Progress = null, OfItself = true });
     }
 
     private readonly int _root = RunNamespace.Meant(request.Pid);

@@ -24,6 +24,31 @@ public static class Requester
         return false;
     }
 
+    /// <summary>
+    /// Of two in one tree each could stop the other, so the younger waits for the older, before it does anything: until then it is a program
+    /// like others, which the other takes along. It gives up after a while; then the examination refuses.
+    /// </summary>
+    public static void AwaitOlder(int root)
+    {
+        const int LookMicroseconds = 10_000;
+        if (ProcStat.Read(Environment.ProcessId) is not { } own) return;
+        for (long end = Environment.TickCount64 + (long)s_patience.TotalMilliseconds; Environment.TickCount64 < end && IsOlderBelow(root, AgeOf(own));) Pause.Microseconds(LookMicroseconds);
+    }
+
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
+    private static bool IsOlderBelow(int root, (ulong, int) own)
+    {
+        Queue<int> open = new(TreeSurvey.Tops(root));
+        while (open.TryDequeue(out int pid))
+        {
+            if (Is(pid)) continue;
+            if (TakesCheckpoint(pid) && ProcStat.Read(pid) is { State: not ('Z' or 'X') } stat && AgeOf(stat).CompareTo(own) < 0) return true;
+            foreach (int child in ProcessSurvey.ChildrenOf(pid, ProcessSurvey.TidsOf(pid))) open.Enqueue(child);
+        }
+        return false;
+    }
+
     public static ProcStat Ended(ProcStat stat) => stat with { State = 'Z', ExitCode = RestartedStatus << 8 };
 
     /// <summary>The signals that wait for the parent when it finds the command ended: SIGCHLD among them (siginfo_t, man 2 sigaction).</summary>
@@ -40,13 +65,10 @@ public static class Requester
         return [.. waiting, news];
     }
 
-    /// <summary>
-    /// What can't be had: a stasis that its own target holds by ptrace would stand still with it, and of two in one tree each could stop the
-    /// other. So the younger waits for the older, to whom it is a program like others until then.
-    /// </summary>
+    /// <summary>What can't be had: a stasis that its own target holds by ptrace would stand still with it; for another one see <see cref="AwaitOlder"/>.</summary>
     public static void Examine(TreeSurvey tree, ProblemList problems)
     {
-        (ulong, int)? own = tree.Processes.FirstOrDefault(process => Is(process.Pid)) is { } requester ? AgeOf(requester) : null;
+        (ulong, int)? own = tree.Processes.FirstOrDefault(process => Is(process.Pid)) is { } requester ? AgeOf(requester.Stat) : null;
         foreach (ProcessSurvey process in tree.Processes)
         {
             if (Is(process.Pid))
@@ -54,14 +76,14 @@ public static class Requester
                 if (process.Status.Number("TracerPid") is var tracer && tracer != 0 && tree.Processes.Any(one => one.Tids.Contains((int)tracer)))
                     problems.Add(process.Pid, process.Command, "", $"process {tracer}, which is to be frozen, traces this stasis and would leave it standing still", "let the debugger not follow the command (strace without -f)");
             }
-            else if (!process.Zombie && TakesCheckpoint(process.Pid) && (own is null || AgeOf(process).CompareTo(own.Value) < 0))
+            else if (!process.Zombie && TakesCheckpoint(process.Pid) && (own is null || AgeOf(process.Stat).CompareTo(own.Value) < 0))
             {
                 problems.AddPassing(process.Pid, process.Command, "", "it is a stasis that takes a checkpoint itself", "try again when it has ended");
             }
         }
     }
 
-    private static (ulong StartTime, int Pid) AgeOf(ProcessSurvey process) => (process.Stat.StartTimeTicks, process.Pid);
+    private static (ulong StartTime, int Pid) AgeOf(ProcStat stat) => (stat.StartTimeTicks, stat.Pid);
 
     // `stasis run` and a restart in the foreground are programs like others.
     private static bool TakesCheckpoint(int pid) => Files.ReadLink($"/proc/{pid}/exe").Target == Files.ReadLink("/proc/self/exe").Target

@@ -35,7 +35,7 @@ public sealed class OutputTests
     public void Checkpoint_as_json_has_these_fields()
     {
         JsonElement json = Json(CommandLineRun.Of(CommandLineRun.Checkpoint, "checkpoint", "42", "-o", "x", "--json"));
-        Assert.Equal(["image", "pid", "processes", "threads", "descriptors", "memoryBytes", "imageBytes", "freezeMilliseconds", "totalMilliseconds", "leftRunning", "losses", "outerTcpConnections"],
+        Assert.Equal(["image", "pid", "processes", "threads", "descriptors", "memoryBytes", "imageBytes", "freezeMilliseconds", "totalMilliseconds", "leftRunning", "losses", "outerTcpConnections", "ofItself"],
             json.EnumerateObject().Select(property => property.Name));
         Assert.Equal(12.346, json.GetProperty("freezeMilliseconds").GetDouble());
         Assert.False(json.GetProperty("leftRunning").GetBoolean());
