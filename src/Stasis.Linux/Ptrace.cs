@@ -194,22 +194,26 @@ public static unsafe class Wait
         return (result, new WaitStatus(status));
     }
 
-    /// <summary>Whether the task has a status to wait for: 1 or 0. It stays there. Errors: ECHILD when it is not ours.</summary>
-    public static SysResult Peek(int tid)
+    /// <summary>As <see cref="Poll"/>, and the status stays there to be waited for.</summary>
+    public static (SysResult Result, WaitStatus? Status) Peek(int tid)
     {
-        const int P_PID = 1, WSTOPPED = 2, WEXITED = 4, WNOWAIT = 0x1000000;
-        int* information = stackalloc int[32]; // siginfo_t: si_signo is zero when there is nothing
+        const int P_PID = 1, WSTOPPED = 2, WEXITED = 4, WNOWAIT = 0x1000000, CLD_EXITED = 1, CLD_KILLED = 2, CLD_DUMPED = 3;
+        int* information = stackalloc int[32]; // siginfo_t: si_signo is zero when there is nothing; si_code is the third, si_status the seventh
+        information[0] = 0;
         SysResult result = Kernel.CallRetrying(Syscall.waitid, P_PID, tid, (nint)information, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL, 0);
-        return result.Failed ? result : new SysResult(information[0] == 0 ? 0 : 1);
+        if (result.Failed || information[0] == 0) return (result, null);
+        int told = information[6];
+        return (result, new WaitStatus(information[2] switch { CLD_EXITED => told << 8, CLD_KILLED => told, CLD_DUMPED => told | 0x80, _ => told << 8 | 0x7f }));
     }
 
     /// <summary>Waits at most <paramref name="timeout"/>: spins first (a stop usually takes microseconds), then sleeps in growing steps.</summary>
-    public static (SysResult Result, WaitStatus? Status) For(int tid, TimeSpan timeout)
+    /// <param name="leave">The status stays there, to be waited for once more.</param>
+    public static (SysResult Result, WaitStatus? Status) For(int tid, TimeSpan timeout, bool leave = false)
     {
         long deadline = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
         for (int round = 0; ; round++)
         {
-            (SysResult result, WaitStatus? status) = Poll(tid);
+            (SysResult result, WaitStatus? status) = leave ? Peek(tid) : Poll(tid);
             if (result.Failed || status is not null) return (result, status);
             if (Environment.TickCount64 > deadline) return (SysResult.Error(Errno.ETIMEDOUT), null);
             Pause.Round(round);

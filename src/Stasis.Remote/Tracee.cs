@@ -118,31 +118,33 @@ public sealed class Tracee(int tid, int tgid) : HeldTask(tid, tgid)
         long deadline = Environment.TickCount64 + (long)patience.TotalMilliseconds;
         for (int round = 0; ; round++)
         {
-            SysResult stopped = Wait.Peek(Tid);
-            if (stopped.Failed || stopped.Value != 0) return true; // what it is the next wait tells, also that it is gone
+            (SysResult looked, WaitStatus? stopped) = Wait.Peek(Tid);
+            if (looked.Failed || stopped is not null) return true; // what it is the next wait tells, also that it is gone
             if (Environment.TickCount64 > deadline) return false;
             Pause.Round(round);
         }
     }
 
     /// <summary>The next stop, within the patience. Throws <see cref="TargetGone"/> when the task ends instead.</summary>
-    public WaitStatus WaitForStop()
+    /// <param name="leave">The stop stays there to be waited for.</param>
+    public WaitStatus WaitForStop(bool leave = false)
     {
         AssertTracer();
-        (SysResult result, WaitStatus? status) = Wait.For(Tid, s_look);
+        (SysResult result, WaitStatus? status) = Wait.For(Tid, s_look, leave);
         long deadline = Environment.TickCount64 + (long)StopPatience.TotalMilliseconds;
         while (result.Errno == Errno.ETIMEDOUT && Environment.TickCount64 < deadline)
         {
             // The end of a leader is told only after the ends of its threads are taken, which are tracees of ours as well (ptrace(2), "Death under ptrace").
             if (ProcStat.ReadTask(Tgid, Tid) is not { State: not ('Z' or 'X') }) throw new TargetGone(Tid);
-            (result, status) = Wait.For(Tid, s_look);
+            (result, status) = Wait.For(Tid, s_look, leave);
         }
         if (result.Errno == Errno.ECHILD) throw new TargetGone(Tid);
         if (result.Errno == Errno.ETIMEDOUT)
             throw new TargetUnruly($"{Whose} can't be stopped: it has been inside a system call that can't be interrupted for {StopPatience.TotalSeconds:0} s; try again when its I/O is done");
         result.OrThrow("wait4", Whose);
-        if (status!.Value.Gone) throw new TargetGone(Tid);
-        return status.Value;
+        if (!status!.Value.Gone) return status.Value;
+        if (leave) Wait.Poll(Tid); // only then does its parent hear of it
+        throw new TargetGone(Tid);
     }
 
     /// <summary>
@@ -153,15 +155,23 @@ public sealed class Tracee(int tid, int tgid) : HeldTask(tid, tgid)
     {
         while (true)
         {
-            WaitStatus status = WaitForStop();
-            if (status.EventStop)
-            {
-                GroupStopSignal = Signals.IsStop(status.StopSignal) ? status.StopSignal : 0;
-                return;
-            }
+            // Once its stop has been waited for, a signal on its way is lost when we die (kernel/exit.c, wait_task_stopped takes exit_code away).
+            WaitStatus status = WaitForStop(leave: true);
             int signal = status.Event == 0 && !status.SyscallStop ? status.StopSignal : 0;
-            if (signal != 0) SpareOfIgnored(signal);
-            Continue(signal);
+            if (signal != 0)
+            {
+                SpareOfIgnored(signal);
+                Continue(signal);
+                continue;
+            }
+            WaitForStop();
+            if (!status.EventStop)
+            {
+                Continue();
+                continue;
+            }
+            GroupStopSignal = Signals.IsStop(status.StopSignal) ? status.StopSignal : 0;
+            return;
         }
     }
 

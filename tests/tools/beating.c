@@ -1,4 +1,4 @@
-// beating FILE SECONDS: whether every counter of a busy victim (victims/beats.h) goes on within that time.
+// beating FILE SECONDS [PID]: whether every counter of a busy victim (victims/beats.h) goes on within that time, and as long as that process lives.
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@ enum { MOST = 64 };
 
 int main(int count, char **arguments)
 {
-    if (count != 3)
+    if (count < 3)
         return 64;
     unsigned long first[MOST], now[MOST];
     int fd = open(arguments[1], O_RDONLY);
@@ -25,6 +25,10 @@ int main(int count, char **arguments)
             going += now[i] > first[i];
         if (going == number)
             return 0;
+        char process[64];
+        snprintf(process, sizeof process, "/proc/%s/exe", count > 3 ? arguments[3] : "self");
+        if (access(process, F_OK) != 0)
+            break;
         nanosleep(&(struct timespec){0, 2000000}, NULL);
     }
     for (int i = 0; i < number; i++)
